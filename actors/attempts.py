@@ -15,7 +15,7 @@ from actors.channels import Deferred, NoConnection, Sender, Throttled, Uncertain
 from actors.claim_store import ClaimStore
 from actors.retry_policy import RetryPolicy
 from db import lifecycle
-from db.records import Attempt, Claimed, Settlement
+from db.records import Attempt, Claimed, EvidenceWait, Settlement
 from runtime import logs
 from settings import Settings
 
@@ -66,42 +66,48 @@ class Attempts:
         next_notification: Claimed | None = None,
         *,
         patient: bool = True,
-        elsewhere: Callable[[], bool] = lambda: False,
+        elsewhere: Callable[[Attempt], bool] = lambda _: False,
+        evidence_wait: float | None = None,
     ) -> Settlement:
         """Send a notification and return its settlement. `next_notification`: see `Sender.send`.
 
         If `patient`, a refusal because of our rate counts no attempt until SMTP_THROTTLED_MAX has passed.
-        `elsewhere` tells whether another provider can send it.
+        `elsewhere` tells whether another provider can send it, or this one later at no cost. `evidence_wait`: the
+        seconds in which evidence may come if there is no answer; None if none can come.
 
         Raises:
             NoConnection, Throttled: the notification was not sent, for a reason that has nothing to do with it.
-            TryElsewhere: the provider has certainly not taken it, and another one can send it.
+            TryElsewhere: the provider has certainly not taken it, and `elsewhere` says that it goes on.
         """
         patient &= job.notification.throttled_for < self._settings.smtp.throttled_max
         with spans.attempt(job.notification) as span:
-            attempt, suppress = await self._make(job.notification, provider, sender, next_notification, patient=patient)
-            if _certainly_not_taken(attempt) and elsewhere():
+            attempt, suppress = await self._make(
+                job.notification, provider, sender, next_notification, evidence_wait, patient=patient
+            )
+            if attempt.outcome != "sent" and elsewhere(attempt):
                 raise TryElsewhere(attempt)
-            settlement = self._judge(job.notification, attempt, job.batch.delays, suppress)
+            settlement = self._judge(job, attempt, suppress, evidence_wait)
             spans.made(span, settlement)
             return settlement
 
-    async def _make(
+    async def _make(  # noqa: PLR0913
         self,
         notification: Claimed,
         provider: str,
         sender: Sender,
         next_notification: Claimed | None,
+        evidence_wait: float | None,
         *,
         patient: bool,
     ) -> tuple[Attempt, int | None]:
         """Return the attempt, and the index of an address to suppress."""
         started, begun = time.monotonic(), False
+        wait = None if evidence_wait is None else EvidenceWait(evidence_wait, provider)
         error: Undelivered | None = None
 
         async def begin() -> bool:
             nonlocal begun
-            begun = notification.on_uncertain == "resend" or await self._claim_store.doubt(notification)
+            begun = notification.on_uncertain == "resend" or await self._claim_store.doubt(notification, wait)
             return begun
 
         try:
@@ -134,25 +140,32 @@ class Attempts:
             raise Deferred("another worker has taken this over", phase="compose")
         return contents
 
-    def _judge(
-        self, notification: Claimed, attempt: Attempt, delays: Delays, suppress: int | None = None
-    ) -> Settlement:
+    def _judge(self, job: Job, attempt: Attempt, suppress: int | None, evidence_wait: float | None) -> Settlement:
+        notification = job.notification
         if attempt.outcome == "sent":
             return lifecycle.sent(notification, attempt)
         if attempt.outcome == "refused" and suppress is not None and not notification.sandbox:
             return lifecycle.bounced(notification, attempt, suppress)
         if attempt.outcome == "refused":
             return lifecycle.failed(notification, attempt, "rejected")
-        if attempt.outcome == "uncertain" and notification.on_uncertain == "hold":
-            return lifecycle.failed(notification, attempt, "outcome-unknown")
-        if notification.retry_count + 1 >= RetryPolicy.of(notification.type, self._settings).attempts:
+        unknown = attempt.outcome == "uncertain"
+        last = notification.retry_count + 1 >= RetryPolicy.of(notification.type, self._settings).attempts
+        if (unknown or last) and _may_be_proved(notification, attempt, evidence_wait):
+            return lifecycle.awaiting(notification, attempt)
+        if last or (unknown and notification.on_uncertain == "hold"):
             # The reason tells whoever retries it that it may have arrived.
-            unknown = attempt.outcome == "uncertain"
             return lifecycle.failed(notification, attempt, "outcome-unknown" if unknown else "exhausted")
-        return lifecycle.retry(notification, attempt, delays[notification.type, notification.retry_count] / 1000)
+        delay = job.batch.delays[notification.type, notification.retry_count]
+        return lifecycle.retry(notification, attempt, delay / 1000)
 
 
-def _certainly_not_taken(attempt: Attempt) -> bool:
+def _may_be_proved(notification: Claimed, attempt: Attempt, evidence_wait: float | None) -> bool:
+    """Return whether it must not be sent again, and evidence may come about this attempt or an earlier one."""
+    this_one = attempt.outcome == "uncertain" and evidence_wait is not None
+    return notification.on_uncertain == "hold" and (this_one or notification.bound_provider is not None)
+
+
+def certainly_not_taken(attempt: Attempt) -> bool:
     """Return whether the provider gave the notification back before its content went out, or was down."""
     if attempt.outcome == "deferred":
         return attempt.phase in BEFORE_CONTENT

@@ -46,6 +46,8 @@ class Job:
     `may_begin`: the database records that it may have begun. `placed`: it has a place in the queue's count of such
     notifications. `throttled`: the provider's words when it last refused the notification because of our rate.
     `retry_after`: the seconds that it asked to wait, or 0.
+    `tests_domain`: it tests whether its provider takes mails from its domain again. `domain_admitted`: it may be sent,
+    whatever is known of that.
     `refusals`: how often it did. `taken_before`: how many notifications it had taken in all by then.
     """
 
@@ -53,12 +55,12 @@ class Job:
 
     __slots__ = (
         *("batch", "declined", "may_begin", "notification", "placed", "probe", "queue", "refusals", "retry_after"),
-        *("taken_before", "throttled", "tried"),
+        *("taken_before", "throttled", "tried", "tests_domain", "domain_admitted"),
     )
 
     def __init__(self, notification: Claimed, batch: Batch) -> None:
         self.notification, self.batch = notification, batch
-        self.probe = self.tried = False
+        self.probe = self.tried = self.tests_domain = self.domain_admitted = False
         self.declined: tuple[ProviderQueue, ...] = ()
         self.may_begin = self.placed = False
         self.throttled, self.retry_after = "", 0.0

@@ -46,6 +46,11 @@ class Breaker:
         return self._state.open
 
     @property
+    def troubled(self) -> bool:
+        """True if an attempt has failed since the last success."""
+        return bool(self._failures or self._failing)
+
+    @property
     def usable(self) -> bool:
         """True if the provider works as far as known, and operators have not switched it off."""
         return self._state.enabled and not self._state.open

@@ -22,11 +22,12 @@ from actors.wanted import Wanted
 from db import attachments, breaker, lifecycle, workers
 from db.coalesce import REST, Coalescer, Waiter, answer
 from db.database import Unavailable, connection, database
-from db.records import Claimed, Sending, Settlement
+from db.records import Claimed, EvidenceWait, Sending, Settlement
 from runtime import logs, metrics
 from settings import Settings
 
 T = TypeVar("T")
+_Doubt = tuple[int, int, EvidenceWait | None]  # id, claim
 log = logs.get("claims")
 
 CLAIM_BATCH = 64  # messages per statement
@@ -66,8 +67,8 @@ class ClaimStore:
             rest=REST,
             keep=self._keep,
         )
-        self._undoubted: Unrecorded[tuple[int, int], bool] = Unrecorded("doubt", self._doubt, settings, itemgetter(0))
-        self._doubts: Coalescer[tuple[int, int], bool] = Coalescer(
+        self._undoubted: Unrecorded[_Doubt, bool] = Unrecorded("doubt", self._doubt, settings, itemgetter(0))
+        self._doubts: Coalescer[_Doubt, bool] = Coalescer(
             "doubt", self._doubt, most=SETTLE_BATCH, waiting=UNBOUNDED, keep=self._undoubted.keep
         )
         # Attachments are large: read one notification's at a time, in a thread that delays no other statement.
@@ -118,9 +119,9 @@ class ClaimStore:
         ids = tuple(settlement.id for settlement in self._unsettled.items())
         return workers.Unrecorded(ids, self._unsettled.trouble if ids else "")
 
-    async def doubt(self, claimed: Claimed) -> bool:
-        """Record that the outcome is unknown from now on. Return False if another worker has claimed the row."""
-        return await self._doubts.ask((claimed.id, claimed.claim))
+    async def doubt(self, claimed: Claimed, wait: EvidenceWait | None) -> bool:
+        """Record that the outcome is unknown from now on. Return False if it must not be sent: see lifecycle.doubt."""
+        return await self._doubts.ask((claimed.id, claimed.claim, wait))
 
     async def reroute(self, claimed: Sequence[Claimed], provider: str) -> Sequence[int]:
         """Record that another provider sends them from now on. Return the ids of those that are still claimed."""
@@ -223,9 +224,10 @@ class ClaimStore:
         begun = self._held.to_record()
         return None if begun is None else Sending(self._worker, begun)
 
-    def _doubt(self, claims: Sequence[tuple[int, int]]) -> list[bool]:
+    def _doubt(self, doubts: Sequence[_Doubt]) -> list[bool]:
+        claims = [(id, claim) for id, claim, _ in doubts]
         with connection():
-            owned = lifecycle.doubt(claims)
+            owned = lifecycle.doubt(claims, {id: wait for id, _, wait in doubts if wait})
         return [claim in owned for claim in claims]
 
     def _read(self, claims: Sequence[tuple[int, int]]) -> list[list[bytes] | None]:

@@ -13,6 +13,7 @@ from actors.batches import Batch, Job
 from actors.claim_store import ClaimStore
 from actors.provider_queue import ProviderQueue
 from actors.queue.priorities import Priority
+from actors.refused_domains import RefusedDomains
 from actors.routing import Router
 from actors.wanted import Wanted
 from db.database import Unavailable
@@ -25,8 +26,10 @@ log = logs.get("delivery")
 class Claiming:
     """Claims for the queues of one worker process."""
 
-    def __init__(self, settings: Settings, store: ClaimStore, routers: Mapping[str, Router]) -> None:
-        self._settings, self._store, self._routers = settings, store, routers
+    def __init__(
+        self, settings: Settings, store: ClaimStore, routers: Mapping[str, Router], domains: RefusedDomains
+    ) -> None:
+        self._settings, self._store, self._routers, self._domains = settings, store, routers, domains
 
     async def claim(
         self, ids: Sequence[int], priority: Priority, queue: ProviderQueue | None, tested: ProviderQueue | None
@@ -57,9 +60,11 @@ class Claiming:
         queued: dict[ProviderQueue, list[Job]] = {first: []} if first else {}
         for job in jobs:
             if not job.notification.sandbox:
-                queued.setdefault(self._queue_of(job, first, tested, probe), []).append(job)
+                to = self._queue_of(job, first, tested, probe)
+                queued.setdefault(await self._domains.route(job, to, router), []).append(job)
         for to, its in queued.items():
-            await self._reroute([job for job in its if through.get(job.notification.id, to.name) != to.name], to)
+            if len(router.queues) > 1:
+                await self._reroute([job for job in its if job.notification.claimed_provider != to.name], to)
             to.add(its, promised if to is first else 0)
         return batch, jobs
 
@@ -72,27 +77,33 @@ class Claiming:
         self, job: Job, first: ProviderQueue | None, tested: ProviderQueue | None, probe: Sequence[int]
     ) -> ProviderQueue:
         """Return the queue for a claimed notification, and note whether it is the probe."""
-        router, recipient = self._routers[job.notification.type], job.notification.recipient
-        bound = router.named(job.notification.bound_provider)
-        if bound and not bound.reaches(recipient):  # It cannot have taken it.
+        router, one = self._routers[job.notification.type], job.notification
+        bound = router.named(one.bound_provider)
+        if bound and not bound.reaches(one.recipient):  # It cannot have taken it.
             bound = None
-        if tested and job.notification.id in probe and bound in (None, tested):
+        if tested and one.id in probe and bound in (None, tested) and router.may_use(tested, one):
             job.probe = True
             return tested
-        if bound and not bound.breaker.usable:
+        if bound and not router.allows(bound, one):
+            job.throttled = f"{waiting_for(bound)}; its client may not use it any more"
+        elif bound and not bound.breaker.usable:
             job.throttled = waiting_for(bound)
-        if bound is None and first in router.reaching(recipient):
+        if bound is None and (gone := one.bound_provider) and one.on_uncertain == "hold":
+            # It is handed back until the time for evidence is over: no other provider would know the first copy.
+            job.throttled = f"waits for {gone}, which may have taken it and is not configured any more"
+            return first or router.queues[0]
+        if bound is None and first and router.may_use(first, one):
             return first
-        return bound or router.choose(recipient=recipient) or _unreached(job, router)
+        return bound or router.choose(notification=one) or _unreached(job, router)
 
     async def _reroute(self, jobs: Sequence[Job], to: ProviderQueue) -> None:
-        """Record that jobs go through another provider than the one for which they were claimed."""
-        moved = [job for job in jobs if not job.notification.bound_provider]
+        """Record that jobs go through a provider that their rows do not name."""
+        moved = [job for job in jobs if not (job.notification.bound_provider or job.throttled)]
         if not moved:
             return
         try:
             owned = await self._store.reroute([job.notification for job in moved], to.name)
-        except Unavailable:  # If this worker dies now, a notification is bound to a provider that cannot reach it.
+        except Unavailable:  # This process stops: what has not begun is handed back.
             return
         for job in moved:
             if job.notification.id not in owned:  # Another worker has taken it over.
@@ -100,11 +111,10 @@ class Claiming:
 
 
 def _unreached(job: Job, router: Router) -> ProviderQueue:
-    """Return a queue that hands back a job, whose recipient no working provider can reach."""
-    recipient = job.notification.recipient
-    able = router.reaching(recipient)
+    """Return a queue that hands back a job, which no working provider may send."""
+    able = router.able(job.notification)
     if not able:
-        job.throttled = f"waits for a provider that reaches {recipient.partition(':')[0]}: recipients"
+        job.throttled = f"waits for {router.missing(job.notification)}"
     elif len(able) < len(router.queues):  # Messages go on while others work, so it is not to be claimed again at once.
         job.throttled = f"waits for {able[0].name}"
     return (able or router.queues)[0]

@@ -14,19 +14,21 @@ from dramatiq import Retry
 from dramatiq.middleware import CurrentMessage
 
 import settings
-from actors.attempts import Attempts, TryElsewhere
+from actors.attempts import Attempts, TryElsewhere, certainly_not_taken
 from actors.batches import Batch, Job
 from actors.breaker import Breaker
 from actors.channels import Provider, Sender, Throttled
 from actors.claim_store import ClaimStore
 from actors.claiming import Claiming
 from actors.evidence import evidence
-from actors.failover import Failover
+from actors.failover import Failover, belongs_elsewhere
 from actors.outcomes import report
+from actors.provider_access import ProviderAccess
 from actors.provider_queue import ProviderQueue
 from actors.queue.broker import get_broker
 from actors.queue.priorities import PRIORITIES, Priority
 from actors.queue.wake_up import message
+from actors.refused_domains import RefusedDomains
 from actors.retry_policy import RetryPolicy
 from actors.routing import Router
 from db import workers
@@ -79,18 +81,20 @@ class Delivery:
         worker: UUID,
         claim_store: ClaimStore,
         providers: Providers,
+        access: ProviderAccess | None = None,
     ) -> None:
         self._settings, self._claim_store, self._sandbox = current, claim_store, providers.sandbox
-        self._attempts = Attempts(current, worker, claim_store)
+        self._attempts, self.access = Attempts(current, worker, claim_store), access or ProviderAccess()
         self.stopping = threading.Event()
         self.alive_at = time.monotonic()  # when the last heartbeat was recorded
         self._doubtful_before = float("-inf")  # time.monotonic(); others may have taken over what was claimed before it
         self.routers = {
-            channel: Router(channel, [ProviderQueue(self, claim_store, one) for one in routed])
+            channel: Router(channel, [ProviderQueue(self, claim_store, one) for one in routed], self.access)
             for channel, routed in providers.of_channels.items()
         }
         self._failover = Failover(current.smtp, claim_store, self.routers)
-        self._claiming = Claiming(current, claim_store, self.routers)
+        self.refused_domains = RefusedDomains(current, worker)
+        self._claiming = Claiming(current, claim_store, self.routers, self.refused_domains)
 
     def beaten(self, at: float, *, late: bool) -> None:
         """Note that the heartbeat of `at` (`time.monotonic()`) is recorded.
@@ -122,6 +126,7 @@ class Delivery:
             # No notification was due for the probe, or it was handed back.
             if tested and not any(job.probe and job.tried for job in jobs):
                 await tested.breaker.unused()
+            await self.refused_domains.unused(jobs)
         if batch.error:
             raise batch.error
         if blocked and queue and not queue.limits.limit(time.monotonic()):
@@ -151,7 +156,8 @@ class Delivery:
                 sender,
                 next_notification,
                 patient=patient,
-                elsewhere=lambda: self._failover.is_possible(job),
+                elsewhere=partial(self._goes_on, job),
+                evidence_wait=job.queue.sources.wait(self._settings.delivery.uncertain_wait),
             )
         except Throttled:  # A provider that says so is up.
             await breaker.heard(down=False, probe=job.probe, reason="")
@@ -162,21 +168,29 @@ class Delivery:
         finally:
             job.tried = True
 
+    def _goes_on(self, job: Job, attempt: Attempt) -> bool:
+        """Return whether a job that was not taken goes on elsewhere or later, and the attempt does not count."""
+        moves = certainly_not_taken(attempt) and self._failover.is_possible(job)
+        return moves or self.refused_domains.keeps(job, attempt)
+
     async def move(self, job: Job) -> None:
         await self._failover.move(job)
 
     async def settled(self, job: Job, settlement: Settlement) -> None:
         """Report the outcome to the breaker."""
-        await self._hear(job, settlement.attempt)
+        if job.probe or settlement.status != "sent" or job.queue.breaker.troubled or self.refused_domains.known:
+            await self._hear(job, settlement.attempt)
 
     async def _hear(self, job: Job, attempt: Attempt) -> None:
         if job.queue.apart:
             return
+        about_domain = await self.refused_domains.heard(job, attempt)
         found = evidence(job.notification, attempt)
+        down = found.down and not about_domain
         await job.queue.breaker.heard(
-            down=found.down,
+            down=down,
             probe=job.probe,
-            reason=f"{attempt.phase}: {attempt.text}" if found.down else "",
+            reason=f"{attempt.phase}: {attempt.text}" if down else "",
             about=found.about,
         )
 
@@ -233,8 +247,9 @@ class Delivery:
         return [queue for router in self.routers.values() for queue in router.queues]
 
     def _must_hand_back(self, job: Job) -> bool:
-        now, batch = time.monotonic(), job.batch
-        held_up = not (job.queue.breaker.usable or job.probe) or not job.queue.reaches(job.notification.recipient)
+        now, batch, queue, one = time.monotonic(), job.batch, job.queue, job.notification
+        held_up = not (queue.breaker.usable or job.probe) or not self.routers[one.type].may_use(queue, one)
+        held_up |= belongs_elsewhere(job) or self.refused_domains.holds(job)
         # Other workers take over from one without heartbeats, so it must stop sending before that. If its process or
         # machine stood still in between, it must not continue.
         doubtful = self.silent(now - self.alive_at) or batch.asked_at < self._doubtful_before

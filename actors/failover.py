@@ -36,7 +36,7 @@ class Failover:
             job.throttled = waiting_for(job.queue)
             await job.queue.hand_back([job])
             return
-        other = self._routers[job.notification.type].choose(without=job.declined, recipient=job.notification.recipient)
+        other = self._routers[job.notification.type].choose(without=job.declined, notification=job.notification)
         if other is None:
             job.queue.put_back([job])
         elif await self._claim_store.reroute([job.notification], other.name):
@@ -58,4 +58,10 @@ class Failover:
         if job.notification.bound_provider or job.notification.sandbox:
             return None
         one = job.notification
-        return self._routers[one.type].choose(without=(*job.declined, job.queue), recipient=one.recipient)
+        return self._routers[one.type].choose(without=(*job.declined, job.queue), notification=one)
+
+
+def belongs_elsewhere(job: Job) -> bool:
+    """Return whether another provider may have taken the notification, which must not be sent a second time."""
+    bound = job.notification.bound_provider
+    return bound is not None and bound != job.queue.name and job.notification.on_uncertain == "hold"

@@ -30,7 +30,7 @@ class _Counts:
         # By priority, channel, and outcome with phase or event with reason.
         self.outcomes: defaultdict[tuple[str, str, str, str], int] = defaultdict(int)
         self.ends: defaultdict[tuple[str, str, str, str], int] = defaultdict(int)
-        self.providers: defaultdict[tuple[str, str], int] = defaultdict(int)  # by provider and outcome
+        self.providers: defaultdict[tuple[str, str, str], int] = defaultdict(int)  # by provider, channel and outcome
         self.times: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
         self.lags: defaultdict[str, list[float]] = defaultdict(list)  # seconds from an event to the end of its callback
 
@@ -54,14 +54,14 @@ def report(notification: Claimed, settlement: Settlement, claimed_at: float, *, 
     A settlement is not recorded if another worker has claimed the notification since.
     """
     attempt, priority = settlement.attempt, notification.priority
-    event = ("retried" if settlement.status == "pending" else settlement.status) if owned else "lost_race"
+    event = _event(settlement) if owned else "lost_race"
     channel = "sandbox" if notification.sandbox else notification.type
     with _lock:
         counts = _counts
         counts.reported += 1
         counts.outcomes[priority, channel, attempt.outcome, attempt.phase or "none"] += 1
         counts.ends[priority, channel, event, settlement.reason or "none"] += 1
-        counts.providers[attempt.provider, attempt.outcome] += 1
+        counts.providers[attempt.provider, channel, attempt.outcome] += 1
         if event == "sent":
             counts.times[priority, channel].append(notification.late + attempt.finished - claimed_at)
         if priority == CALLBACK and event in ("sent", "failed"):
@@ -82,6 +82,12 @@ def report(notification: Claimed, settlement: Settlement, claimed_at: float, *, 
         code=attempt.reply_code,
         milliseconds=milliseconds,
     )
+
+
+def _event(settlement: Settlement) -> str:
+    if settlement.status != "pending":
+        return settlement.status
+    return "awaits_evidence" if settlement.delay is None else "retried"
 
 
 def _log_soon(id: int, milliseconds: float) -> None:
@@ -110,7 +116,8 @@ def count() -> None:
             counters.count("uncertain", number)
     for (priority, channel, event, reason), number in counts.ends.items():
         _count_end((priority, channel), event, reason, number)
-    for (provider, outcome), number in counts.providers.items():
+    for (provider, channel, outcome), number in counts.providers.items():
+        metrics.provider_attempts[provider, channel, outcome].inc(number)
         counters.count(f"{provider} {outcome}", number)
     for kind, values in counts.times.items():
         for seconds in values:

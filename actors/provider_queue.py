@@ -10,6 +10,7 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from actors.batches import Batch, Job
+from actors.channels.evidence_sources import sources
 from actors.claim_store import ClaimStore
 from actors.queue.priorities import RANKS
 from actors.sending_task import SendingTask
@@ -21,6 +22,7 @@ from runtime import logs
 
 if TYPE_CHECKING:
     from actors.delivery import Routed
+    from actors.refused_domains import FromDomains
 
 log = logs.get("queue")
 
@@ -43,6 +45,8 @@ class ProviderQueue:
         self.work, self.claim_store, self.limits, self.idle = work, claim_store, provider.limits, provider.idle
         self.name, self.breaker, self.apart = provider.provider, routed.breaker, routed.apart
         self.priority, self._weight = routed.priority, routed.weight
+        self.sources = sources(provider)
+        self.from_domains: FromDomains | None = getattr(provider, "from_domains", None)
         self.beginning = routed.reaches  # of the recipients that it can reach
         self.resting: deque[tuple[asyncio.Future[bool], float]] = deque()  # idle senders, and since when
         self.closing = False
@@ -59,7 +63,7 @@ class ProviderQueue:
 
     @property
     def weight(self) -> int:
-        """Its part of the notifications, among the providers of the same priority."""
+        """Weight of the provider among those of the same priority."""
         return self.breaker.weight or self._weight
 
     def reaches(self, recipient: str) -> bool:

@@ -13,14 +13,16 @@ from itertools import groupby
 from operator import attrgetter
 
 from actors.breaker import ONE
+from actors.provider_access import ProviderAccess
 from actors.provider_queue import ProviderQueue
+from db.records import Claimed
 
 
 class Router:
     """The providers of a channel. `share` is for upkeep's thread; use the rest on the event loop only."""
 
-    def __init__(self, channel: str, queues: Iterable[ProviderQueue]) -> None:
-        self.channel = channel
+    def __init__(self, channel: str, queues: Iterable[ProviderQueue], access: ProviderAccess) -> None:
+        self.channel, self._access = channel, access
         self.queues = sorted(queues, key=attrgetter("priority"))
         self._by_name = {queue.name: queue for queue in self.queues}
 
@@ -29,13 +31,13 @@ class Router:
         return self._by_name.get(name or "")
 
     def choose(
-        self, count: int = 1, without: Collection[ProviderQueue] = (), recipient: str | None = None
+        self, count: int = 1, without: Collection[ProviderQueue] = (), notification: Claimed | None = None
     ) -> ProviderQueue | None:
         """Return the provider for the next `count` notifications, or None if none works but those of `without`.
 
-        `recipient`: only providers that can reach it. It is not known before a notification is claimed.
+        `notification`: only providers that may send it. It is not known before it is claimed.
         """
-        working = [queue for queue in self.reaching(recipient) if queue.breaker.usable and queue not in without]
+        working = [queue for queue in self.able(notification) if queue.breaker.usable and queue not in without]
         if len(working) < 2:
             return working[0] if working else None
         groups = [list(group) for _, group in groupby(working, key=attrgetter("priority"))]
@@ -45,9 +47,24 @@ class Router:
                 return _weighed(group, count)
         return _weighed(groups[-1], count)
 
-    def reaching(self, recipient: str | None) -> list[ProviderQueue]:
-        """Return the providers that can reach a recipient; all if it is None."""
-        return [queue for queue in self.queues if recipient is None or queue.reaches(recipient)]
+    def able(self, notification: Claimed | None) -> list[ProviderQueue]:
+        """Return the providers that may send a notification; all if it is None."""
+        return [queue for queue in self.queues if notification is None or self.may_use(queue, notification)]
+
+    def may_use(self, queue: ProviderQueue, notification: Claimed) -> bool:
+        """Return whether a provider can reach the recipient of a notification, and the client may use it."""
+        return queue.reaches(notification.recipient) and self.allows(queue, notification)
+
+    def allows(self, queue: ProviderQueue, notification: Claimed) -> bool:
+        """Return whether the client of a notification may use a provider."""
+        return self._access.allows(notification.client_id, self.channel, queue.name)
+
+    def missing(self, notification: Claimed) -> str:
+        """Return what a notification waits for that no provider may send."""
+        allowed = self._access.of(notification.client_id, self.channel)
+        if allowed is None or any(self.allows(queue, notification) for queue in self.queues):
+            return f"a provider that reaches {notification.recipient.partition(':')[0]}: recipients"
+        return f"{' or '.join(sorted(allowed))}: its client may use no other provider"
 
     async def probing(self) -> ProviderQueue | None:
         """Return a provider that one notification is to test now, and take its probe; None if none is due."""

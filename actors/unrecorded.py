@@ -176,5 +176,5 @@ def reductions(settlement: Settlement) -> tuple[Settlement, ...]:
     bare = attempt._replace(phase=None, reply_code=None, enhanced_code=None, text="what was said could not be stored")
     return (
         settlement._replace(attempt=attempt._replace(text="".join(c if c.isprintable() else "?" for c in plain))),
-        settlement._replace(attempt=bare, suppress=False),
+        settlement._replace(attempt=bare, suppress=None),
     )

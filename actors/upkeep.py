@@ -12,13 +12,14 @@ from uuid import UUID
 
 import redis
 
-from actors import outcomes, relay, silence
+from actors import outcomes, provider_metrics, relay, silence
 from actors.counters import counters
 from actors.delivery import Delivery
 from actors.queue import redis_faults
 from actors.queue.broker import get_broker
 from actors.queue.redis_watch import RedisWatch
 from actors.relay import Relay
+from actors.unanswered import Unanswered
 from db import backlogs, changes, erasures, history, idempotency, lifecycle, listeners, pauses, workers
 from db.audit import By
 from db.clock import clock
@@ -41,7 +42,7 @@ MOMENT = 0.01  # seconds
 # Settings that decide the fate of a notification: `notify doctor` reports live workers that differ in them. Other
 # settings may differ: the heartbeat holds the time-outs of its worker, and a row holds its own times.
 SHARED = (
-    *("MAX_ATTEMPTS", "RETRY_MIN_BACKOFF", "RETRY_MAX_BACKOFF"),
+    *("MAX_ATTEMPTS", "RETRY_MIN_BACKOFF", "RETRY_MAX_BACKOFF", "UNCERTAIN_WAIT"),
     *("CALLBACK_MAX_ATTEMPTS", "CALLBACK_MIN_BACKOFF", "CALLBACK_MAX_BACKOFF"),
     *("RETENTION_SENT", "RETENTION_FAILED", "RETENTION_CANCELLED", "MAIL_FROM"),
 )
@@ -68,6 +69,7 @@ class Upkeep(threading.Thread):
             },
         )
         self._redis = RedisWatch()
+        self._unanswered = Unanswered(settings, [q for q in delivery.queues if q.sources.replay_within])
         self._seen_at = math.inf  # seconds since 1970 on the database's clock: the last heartbeat
         self._history_at = 0.0  # time.monotonic()
         self._silence_at = 0.0  # time.monotonic()
@@ -98,9 +100,11 @@ class Upkeep(threading.Thread):
     def tick(self) -> None:
         """Run one round. Redis comes late in it, because it may make us wait."""
         outcomes.count()
+        provider_metrics.measure(self._delivery.queues)
         self._beat()
         self._rescue()
         self._expire()
+        self._unanswered.turn()
         self._count_history()
         self._look_for_silence()
         self._forget_keys()
@@ -126,6 +130,8 @@ class Upkeep(threading.Thread):
             workers.forget(WORKERS_KEPT)
             for queue in self._delivery.queues:
                 queue.breaker.refresh()
+            self._delivery.access.refresh()
+            self._delivery.refused_domains.refresh()
         # Measured by the database's clock, as other workers do: the local one may stop while the machine is paused.
         late = self._delivery.silent(seen_at - self._seen_at)
         self._seen_at = seen_at

@@ -28,14 +28,16 @@ from actors.claim_store import ClaimStore
 from actors.delivery import Delivery, Providers, Routed
 from actors.domains import Domains
 from actors.exporter import Exporter
+from actors.look_ups import LookUps
 from actors.outcomes import REASONS
+from actors.provider_access import ProviderAccess
 from actors.queue import event_loop, namespace, redis_pools
 from actors.queue.broker import get_broker
 from actors.queue.priorities import BY_QUEUE, PRIORITIES, PriorityQueue
 from actors.reports.keys import ReportKeys
 from actors.reports.opt_outs import OptOuts
 from actors.reports.reader import ReportReader
-from actors.reports.sender_domains import sender_domains
+from actors.reports.reported_domains import ReportedDomains
 from actors.retention import Retention
 from actors.upkeep import Upkeep
 from db import database, fitness, migrations, providers
@@ -77,6 +79,8 @@ class WorkerProcess(Middleware):
             _report(current)
             with database.connection():
                 self._report_keys = ReportKeys.load(current.reports)
+                self._access = ProviderAccess()
+                self._access.refresh()
             _begin_at_zero(current)
             signing = signer.of_process(tuple(current.domains.secrets))
             self._domains = Domains(current, signing)
@@ -100,9 +104,7 @@ class WorkerProcess(Middleware):
             for queue, priority in BY_QUEUE.items()
             if queue in broker.get_declared_queues() and queue in (worker.consumer_whitelist or BY_QUEUE)
         ]
-        worker.work_queue = PriorityQueue(
-            worker.worker_threads, current.queue.priority_reserve, [one.name for one in consumed]
-        )
+        worker.work_queue = PriorityQueue(worker.worker_threads, [one.name for one in consumed])
         identity = uuid4()
         self._claim_store = ClaimStore(current, identity, [*registry.served(current), CALLBACK])
         process.collect_seldom()
@@ -113,10 +115,12 @@ class WorkerProcess(Middleware):
         self._upkeep.start()
         self._retention = Retention(current.retention)
         self._retention.start()
-        self._report_reader = ReportReader(
-            self._report_keys, OptOuts.load(self._settings), sender_domains(self._settings)
-        )
+        self._report_reader = ReportReader(self._report_keys, OptOuts.load(current), ReportedDomains.load(current))
         self._report_reader.start()
+        self._look_ups = LookUps(
+            {q.name: q.sources.look_up for q in running.delivery.queues if q.sources.look_up}, event_loop.run
+        )
+        self._look_ups.start()
         if current.telemetry.metrics_address:
             Exporter(current.telemetry, current.telemetry.metrics_address).start()
         log.info("worker.started", worker=str(identity), threads=worker.worker_threads)
@@ -128,6 +132,7 @@ class WorkerProcess(Middleware):
         self._retention.stop()
         self._domains.stop()
         self._report_reader.stop()
+        self._look_ups.stop()
         if running.delivery is not None:
             running.delivery.stopping.set()
 
@@ -150,7 +155,7 @@ class WorkerProcess(Middleware):
         self._providers: list[Provider] = [one.provider for several in routed.values() for one in several]
         for provider in self._providers:
             await provider.start()
-        return Delivery(current, identity, self._claim_store, Providers(routed, Sandbox()))
+        return Delivery(current, identity, self._claim_store, Providers(routed, Sandbox()), self._access)
 
     def _routed(self, name: str, identity: UUID) -> list[Routed]:
         """Return the providers of a channel: one for each of its accounts, or the only one if it needs none."""
@@ -205,7 +210,7 @@ def _begin_at_zero(current: settings.Settings) -> None:
         _ = metrics.breaker[state]
     for provider in current.providers:
         _ = metrics.failovers[provider.name]
-    for action in ("rescued", "relayed", "parked", "expired", "suppressed", "released"):
+    for action in ("rescued", "relayed", "replayed", "unproved", "parked", "expired", "suppressed", "released"):
         _ = metrics.upkeep[action]
     for family, values in (
         (metrics.record_failures, ("settle", "doubt")),

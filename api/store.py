@@ -170,7 +170,8 @@ class NotificationStore:
             gate.leave(client)
 
     def _share(self, what: str, batch: int, waiting: int) -> FairGate:
-        """Return the gate before a coalescer. It admits the items that run and those that come next: at least two."""
+        """Return the gate before a coalescer. It admits the items of the current and of the next statement: at least
+        two."""
         next_batch = min(max(2, batch), waiting)
         return self._gate_of(what, batch + next_batch, max(1, waiting - next_batch))
 

@@ -24,7 +24,7 @@ COMMANDS = {
     "smtp": "cli.submission.command:smtp",
     "bounces": "cli.bounces.command:bounces",
     "migrate": "cli.operator.migrate:migrate",
-    "send": "cli.client.notifications:send",
+    "send": "cli.client.send:send",
     "status": "cli.client.notifications:status",
     "list": "cli.client.notifications:list_",
     "timeline": "cli.client.following:timeline",

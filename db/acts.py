@@ -61,7 +61,10 @@ def provider_changed(provider: Provider | None) -> Act | None:
 
 def client_created(client: Client | None) -> Act | None:
     """Record a new client."""
-    return Act("client.created", client.id, f"client {client.id}", {"name": client.name}) if client else None
+    if client is None:
+        return None
+    about = {"name": client.name} | ({"providers": client.providers} if client.providers else {})
+    return Act("client.created", client.id, f"client {client.id}", about)
 
 
 def client_changed(limits: Row, disabled: bool | None, client: Client | None) -> Act | None:
@@ -173,4 +176,5 @@ _NAMES = {
     "daily_quota": "dailyQuota",
     "pending_limit": "pendingLimit",
     "phone_region": "phoneRegion",
+    "providers": "providers",
 }

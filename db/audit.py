@@ -1,4 +1,4 @@
-"""The audit log: acts of people and programs with power over the data of others. Records are never changed.
+"""The audit log: who changed keys, clients, pauses, templates and other data. Records are never changed.
 
 Acts on one notification are events in its timeline. This log has the acts that concern many notifications, keys
 or logins. An act that writes to the database and its record are one transaction. Call within `connection()`.

@@ -1,4 +1,5 @@
-"""Pending notifications of each client: one worker counts them now and then, and every API process reads the counts.
+"""Counts of the pending notifications of each client. One worker counts them regularly, and every API process reads the
+counts.
 
 A count costs in proportion to the backlog. So it runs outside of requests, stops at each client's limit, and runs
 less often the longer it takes. Callbacks are not counted, because clients do not post them. Call within
@@ -27,7 +28,7 @@ class Backlogs(NamedTuple):
 
 
 def backlog_of(client_id: int, *, sandbox: bool) -> int:
-    """Return the number under which the notifications of a client are counted: tests apart from what goes out."""
+    """Return the number under which notifications of a client are counted: the sandbox has a number of its own."""
     return -client_id if sandbox else client_id
 
 

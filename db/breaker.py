@@ -18,6 +18,7 @@ from db import workers
 from db.database import rows
 from db.lifecycle.relay import CLIENTS
 from db.pauses import paused
+from db.provider_access import BARRED
 
 
 class State(NamedTuple):
@@ -140,7 +141,7 @@ def close(provider: str) -> bool:
 # for JIT, although little is read.
 _NEXT_PROBE = f"""
         SET LOCAL jit = off;
-        WITH chosen AS MATERIALIZED (
+        WITH {BARRED}, chosen AS MATERIALIZED (
             SELECT due.id, due.client_id
             FROM unnest(%s::text[]) WITH ORDINALITY AS priority (name, rank) CROSS JOIN LATERAL (
                 WITH {CLIENTS.format(lane="priority.name")}
@@ -152,6 +153,7 @@ _NEXT_PROBE = f"""
                     ORDER BY n.dispatch_after
                     LIMIT (SELECT greatest(1, %s / greatest(1, count(id))) FROM clients)
                 ) AS due
+                WHERE clients.id <> ALL(ARRAY(SELECT id FROM barred))
             ) AS due
             ORDER BY coalesce(due.client_id <= (SELECT probed_client FROM providers WHERE name = %s), false),
                      due.client_id, due.retry_count, priority.rank, due.id
@@ -168,6 +170,8 @@ def next_probe(among: int, provider: str, channel: str, queues: Sequence[str], b
 
     Clients take turns, so that a client whose mails all fail does not get every probe. `among` is how many
     notifications are looked at in each of the channel's `queues`, the most urgent first. `beginning`: how the
-    recipients begin that the provider can reach.
+    recipients begin that the provider can reach. Clients that may not use the provider are left out.
     """
-    return [id for (id,) in rows(_NEXT_PROBE, list(queues), channel, beginning, among, provider, provider)]
+    barred = (channel, provider, channel)
+    given = (list(queues), channel, beginning, among, provider, provider)
+    return [id for (id,) in rows(_NEXT_PROBE, *barred, *given)]

@@ -1,4 +1,4 @@
-"""Show how well the endpoints of a client take their callbacks. Call within `connection()`."""
+"""Find out whether the endpoints of a client accept their callbacks. Call within `connection()`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from db.database import rows
 
 
 class Health(NamedTuple):
-    """How an endpoint has taken its callbacks, as far as the newest LATELY of them tell.
+    """Health of an endpoint, judged by its newest LATELY callbacks.
 
     `last_success_at` and `last_failure_at` are the times of an attempt. `failing_since`: when the first callback was
     created that has failed since the last success; None if the last attempt was a success. `waiting`: callbacks that

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -13,7 +14,10 @@ DEFAULT = 1  # the id of the client that the migration makes
 
 
 class Client(NamedTuple):
-    """A client. Fields are columns. For a limit that is None, the setting applies."""
+    """A client. Fields are columns. For a limit that is None, the setting applies.
+
+    `providers`: the names of those that it may use, by channel; all if it is None or has not the channel.
+    """
 
     id: int
     name: str
@@ -22,6 +26,7 @@ class Client(NamedTuple):
     pending_limit: int | None
     senders: list[str]
     phone_region: str | None
+    providers: Mapping[str, Sequence[str]] | None
     created_at: datetime
     disabled_at: datetime | None
 
@@ -35,6 +40,7 @@ LIMITS = {
     "pending_limit": "integer",
     "senders": "text[]",
     "phone_region": "text",
+    "providers": "jsonb",
 }
 
 
@@ -111,7 +117,11 @@ def listed(after: int, limit: int) -> list[Client]:
 def _given(limits: Mapping[str, object]) -> tuple[list[str], list[object]]:
     """Return names and values. An unknown name is a KeyError, so that only known names become SQL."""
     names = [name for name in limits if LIMITS[name]]
-    return names, [limits[name] for name in names]
+    return names, [_stored(limits[name]) for name in names]
+
+
+def _stored(value: object) -> object:
+    return json.dumps(value) if isinstance(value, Mapping) else value
 
 
 def _one(sql: str, *parameters: object) -> Client | None:

@@ -1,4 +1,4 @@
-"""Coalescer: what many callers ask for at the same time shares one statement."""
+"""Coalescer: requests of many simultaneous callers share one statement."""
 
 from __future__ import annotations
 

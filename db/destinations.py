@@ -49,7 +49,8 @@ class TooMany(Exception):
 
 
 class Address(NamedTuple):
-    """What a worker needs to send to a destination. `now`: the database's time in seconds since 1970."""
+    """Address and secrets with which a worker sends to a destination. `now`: the database's time in seconds since
+    1970."""
 
     id: int
     kind: str

@@ -2,7 +2,7 @@
 
 A key signs the notifications that were written between its `signs_from` and `signs_until`, in every attempt. So the
 attempts of one notification are equal, also after a rotation between them. Both times are set SWITCH_AFTER seconds in
-the future, so that all workers know them when they come.
+the future, so that all workers have loaded them by then.
 """
 
 from __future__ import annotations

@@ -31,6 +31,7 @@ class Group(NamedTuple):
     last_error: str | None
 
 
+COUNTED = 100_000  # a dry run of a bulk retry counts no further
 NO_FILTERS: Mapping[str, object] = MappingProxyType({})
 # The last attempt, in the form that the filter `last_attempt` compares.
 _LAST_ATTEMPT = """(SELECT ARRAY[a.outcome, a.provider, a.phase, a.reply_code::text] FROM (SELECT) AS one

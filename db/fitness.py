@@ -35,7 +35,7 @@ _ADVICE = {
 
 
 class Unusable(Exception):
-    """This system cannot work with the database as it is; the message says what to do."""
+    """The database cannot be used as it is; the message says what to do."""
 
 
 def check(*, writing: bool = True) -> None:

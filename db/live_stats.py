@@ -12,9 +12,11 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from db import refused_domains
 from db.database import rows
 from db.lifecycle.relay import CLIENTS
 from db.pauses import paused
+from db.refused_domains import Pair
 from db.workers import ALIVE
 
 COUNTED = 10_000  # notifications of a priority
@@ -37,7 +39,8 @@ class Provider(NamedTuple):
     """The breaker of a provider. `probe_in`: seconds until the next probe; None while it is closed.
 
     `channel`: that of its notifications; empty if it was reported by an older version, which had one channel.
-    `silent`: its reports have stopped.
+    `enabled`: operators have not switched it off. `connections`, `rate`: those of its URL, None if not known;
+    an unlimited rate is None too. `silent`: its reports have stopped.
     """
 
     name: str
@@ -45,6 +48,9 @@ class Provider(NamedTuple):
     reason: str | None
     probe_in: float | None
     channel: str = ""
+    enabled: bool = True
+    connections: int | None = None
+    rate: float | None = None
     silent: bool = False
 
 
@@ -80,6 +86,7 @@ class LiveStats(NamedTuple):
     priorities: Mapping[str, PriorityStats]
     providers: list[Provider]
     workers: list[Worker]
+    refused_domains: Sequence[Pair] = ()
 
 
 def live_stats(worker_timeout: float, configured: Collection[str] = ()) -> LiveStats:
@@ -93,7 +100,8 @@ def live_stats(worker_timeout: float, configured: Collection[str] = ()) -> LiveS
         " FROM notifications_id_seq"
     )
     seen = workers(worker_timeout)
-    return LiveStats(at, accepted, priorities(), in_use(providers(), seen, configured), seen)
+    used = in_use(providers(), seen, configured)
+    return LiveStats(at, accepted, priorities(), used, seen, refused_domains.open_pairs())
 
 
 def in_use(known: Sequence[Provider], seen: Sequence[Worker], configured: Collection[str]) -> list[Provider]:
@@ -115,6 +123,7 @@ def providers() -> list[Provider]:
     found = rows(
         "SELECT name, opened_at, reason, CASE WHEN opened_at IS NOT NULL"
         " THEN greatest(0, extract(epoch FROM probe_after - now())::float8) END, coalesce(config ->> 'channel', ''),"
+        " enabled, (config ->> 'connections')::int, (config ->> 'rate')::float8,"
         " silent_since IS NOT NULL FROM providers ORDER BY name"
     )
     return [Provider(*row) for row in found]

@@ -9,9 +9,10 @@ from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from db import live_stats, pauses, workers
+from db import live_stats, pauses, refused_domains, workers
 from db.live_stats import Provider, Worker
 from db.pauses import Pause
+from db.refused_domains import Pair
 
 OF_CLIENTS = ("client", "disabled")  # kinds of pauses that concern one client
 
@@ -21,7 +22,8 @@ class Obstacles(NamedTuple):
 
     `last_seen`: when the last worker was seen that ended without a shutdown; None if a worker is alive or none is
     known. `working`: the channels with a provider that live workers use and whose breaker is closed.
-    `served`: the channels that live workers serve; None if one does not tell.
+    `served`: the channels that live workers serve; None if one does not tell. `refused_domains`: which provider refuses
+    mails from which domain.
     """
 
     providers: Sequence[Provider] = ()
@@ -30,9 +32,10 @@ class Obstacles(NamedTuple):
     last_seen: datetime | None = None
     working: Collection[str] = ()
     served: Collection[str] | None = None
+    refused_domains: Sequence[Pair] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.providers or self.pauses or not self.workers)
+        return bool(self.providers or self.pauses or self.refused_domains or not self.workers)
 
     def for_client(self, client_id: int) -> Obstacles:
         """Return the obstacles without the pauses of other clients."""
@@ -43,10 +46,13 @@ class Obstacles(NamedTuple):
 def read(worker_timeout: float, configured: Collection[str], now: datetime) -> Obstacles:
     """Return the obstacles of this moment. See `live_stats` for the parameters."""
     seen = live_stats.workers(worker_timeout)
-    return of(live_stats.in_use(live_stats.providers(), seen, configured), seen, pauses.all_in_force(), now)
+    used = live_stats.in_use(live_stats.providers(), seen, configured)
+    return of(used, seen, pauses.all_in_force(), now, refused_domains.open_pairs())
 
 
-def of(known: Sequence[Provider], seen: Sequence[Worker], held: Sequence[Pause], now: datetime) -> Obstacles:
+def of(
+    known: Sequence[Provider], seen: Sequence[Worker], held: Sequence[Pause], now: datetime, refused: Sequence[Pair]
+) -> Obstacles:
     """Return the obstacles among these providers, workers and pauses."""
     alive = any(worker.alive for worker in seen)
     silent = min((worker.silent_for for worker in seen), default=None)
@@ -54,7 +60,7 @@ def of(known: Sequence[Provider], seen: Sequence[Worker], held: Sequence[Pause],
     down = [one for one in known if one.opened_at is not None]
     used = {name for worker in seen if worker.alive for name in (worker.provider or "").split(", ") if name}
     working = {one.channel for one in known if one.name in used and one.opened_at is None}
-    return Obstacles(down, held, alive, last_seen, working, served(seen))
+    return Obstacles(down, held, alive, last_seen, working, served(seen), refused)
 
 
 def served(seen: Iterable[Worker]) -> Collection[str] | None:

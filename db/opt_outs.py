@@ -1,7 +1,7 @@
 """People who answer STOP or START to text messages. Call within `connection()`.
 
 An answer names no notification. It concerns the clients whose messages the provider has taken for this number and
-sender. `addresses`: the pairs of number and sender that it means, as they are in `mailboxes` of a notification.
+sender. `addresses`: the pairs of number and sender, in the form of `mailboxes` of a notification.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -17,8 +17,9 @@ class Provider(NamedTuple):
     """A provider.
 
     `config`: its channel, and priority, weight, connections and rate of its URL. `weight`: set by operators, or None.
-    `opened_at`, `reason`: since when and why its breaker is open; None while it works. `silent_since`: when it was
-    noticed that its reports have stopped; None if they have not.
+    `opened_at`, `reason`: since when and why its breaker is open; None while it works. `refused_domains`: the From
+    domains that it refuses, each with `domain`, `since` (RFC 3339) and `reason`. `silent_since`: when it was noticed
+    that its reports have stopped; None if they have not.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Provider(NamedTuple):
     config: Mapping[str, Any]
     opened_at: datetime | None
     reason: str | None
+    refused_domains: Sequence[Mapping[str, Any]] = ()
     silent_since: datetime | None = None
 
     @property
@@ -54,7 +56,10 @@ class Use(NamedTuple):
 
 
 Known = tuple[Provider, Use]
-_COLUMNS = "name, enabled, weight, config, opened_at, reason, silent_since"
+_COLUMNS = """name, enabled, weight, config, opened_at, reason,
+        (SELECT coalesce(json_agg(json_build_object('domain', r.domain, 'since', rfc3339(r.opened_at),
+                                                    'reason', r.reason) ORDER BY r.domain), '[]')
+         FROM refused_domains AS r WHERE r.provider = name AND r.opened_at IS NOT NULL), silent_since"""
 
 
 def report(name: str, config: Mapping[str, Any]) -> None:
@@ -72,6 +77,11 @@ def report(name: str, config: Mapping[str, Any]) -> None:
 def reported() -> list[Provider]:
     """Return the providers that a worker has ever reported, by name."""
     return [Provider(*row) for row in rows(f"SELECT {_COLUMNS} FROM providers WHERE config <> '{{}}' ORDER BY name")]
+
+
+def channels() -> dict[str, str]:
+    """Return the channel of each reported provider, by its name."""
+    return {one.name: one.channel or "email" for one in reported()}
 
 
 def listed(worker_timeout: float) -> list[Known]:

@@ -110,6 +110,7 @@ class Claimed(NamedTuple):
     client_id: int = 1
     bound_provider: str | None = None  # the provider that may have taken it; no other one may send it
     expires_at: datetime | None = None
+    claimed_provider: str | None = None  # the provider that its row names; None if there is only one, or none yet
     throttled_for: float = 0.0
     late: float = 0.0
 
@@ -120,6 +121,13 @@ class Claimed(NamedTuple):
 
 
 CLAIMED_COLUMNS = tuple(_COLUMNS.get(name, name) for name in Claimed._fields if name not in {"throttled_for", "late"})
+
+
+class EvidenceWait(NamedTuple):
+    """The seconds within which evidence about an attempt may come, and the provider through which it is made."""
+
+    seconds: float
+    provider: str
 
 
 class Attempt(NamedTuple):

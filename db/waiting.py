@@ -6,13 +6,14 @@ from collections.abc import Collection, Iterator
 from datetime import datetime
 from typing import NamedTuple
 
-from db import obstacles
+from db import obstacles, refused_domains
 from db.client_view import VIEW
 from db.database import rows
 from db.obstacles import OF_CLIENTS, Obstacles
 from db.pauses import Pause
 
 COUNTED = 10_000  # notifications of the same client and priority among which earlier ones are counted
+WAITS_FOR = "waits for "  # how `last_error` begins where a worker waits for a particular provider
 ACTS = 10_000  # newest records of the audit log in which the begin of a pause is looked for
 
 
@@ -29,7 +30,9 @@ class Reason(NamedTuple):
     """A reason to wait.
 
     `kind`: paused or disabled (`name`: the kind and name of the pause; `by`: who began it), no-worker, provider-down
-    (`name`: the provider; `detail`: its answer), scheduled, retry (`until`: the next attempt), throttled, or queued
+    (`name`: the provider; `detail`: its answer), domain-refused (the same, and the From domain), evidence (`name`: the
+    provider that may have taken it; `until`: when it fails without evidence), scheduled, retry (`until`: the next
+    attempt), throttled, provider (`detail`: what it waits for, because it may use no other provider), or queued
     (`earlier`: due notifications of the same client and priority that were accepted earlier, counted among COUNTED).
     """
 
@@ -48,6 +51,9 @@ class _Waits(NamedTuple):
     send_at: datetime | None
     next_attempt_at: datetime
     throttled_since: datetime | None
+    evidence_until: datetime | None
+    bound_provider: str | None
+    last_error: str | None
     now: datetime
     earlier: int
 
@@ -80,8 +86,16 @@ def _held(waits: _Waits, known: Obstacles) -> Iterator[Reason]:
 
 
 def _own(waits: _Waits) -> Iterator[Reason]:
-    if waits.throttled_since is not None:
-        yield Reason("throttled", waits.throttled_since)
+    if waits.evidence_until is not None:
+        yield Reason("evidence", until=waits.evidence_until, name=waits.bound_provider or "")
+        if waits.next_attempt_at >= waits.evidence_until:
+            return
+    if (pair := refused_domains.holding(waits.last_error or "")) is not None:
+        yield Reason("domain-refused", pair.opened_at, name=pair.provider, detail=f"{pair.domain}: {pair.reason}")
+    elif waits.throttled_since is not None:
+        waits_for = (waits.last_error or "").startswith(WAITS_FOR)
+        kind, detail = ("provider", waits.last_error or "") if waits_for else ("throttled", "")
+        yield Reason(kind, waits.throttled_since, detail=detail)
     if waits.next_attempt_at > waits.now:
         kind = "scheduled" if waits.send_at == waits.next_attempt_at else "retry"
         yield Reason(kind, until=waits.next_attempt_at)
@@ -106,7 +120,8 @@ def _began(pause: Pause) -> Actor | None:
 
 
 _WAITS = f"""
-SELECT n.type, n.sandbox, n.send_at, n.next_attempt_at, n.throttled_since, now(),
+SELECT n.type, n.sandbox, n.send_at, n.next_attempt_at, n.throttled_since, n.evidence_until, n.bound_provider,
+       n.last_error, now(),
        (SELECT count(*) FROM (
             SELECT id, next_attempt_at FROM {VIEW} AS o
             WHERE o.status = 'pending' AND o.lane = n.lane AND o.client_id = n.client_id

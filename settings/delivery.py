@@ -22,6 +22,9 @@ class DeliverySettings(Group):
     worker_timeout: float = number("WORKER_TIMEOUT", 30, "seconds", low=1, high=3_600)
     """A worker is considered dead after this long without a heartbeat, and other workers take over its
     notifications."""
+    uncertain_wait: float = number("UNCERTAIN_WAIT", 900, "seconds", low=0, high=604_800)
+    """How long a notification with `onUncertain: hold` waits for evidence about an attempt without an answer, before it
+    fails as `outcome-unknown`. It waits only where evidence can come."""
     upkeep_interval: float = number("UPKEEP_INTERVAL", 1, "seconds", low=0.05, high=60)
     """The time between two heartbeats of a worker, and between two searches for due, abandoned and expired
     notifications."""

@@ -78,7 +78,7 @@ class Provider:
 
     @property
     def secrets(self) -> list[str]:
-        """What must never be logged."""
+        """Secrets that must never be logged."""
         account = self.account
         of_reports = [*self.reports.keys, *self.reports.secrets] if self.reports else []
         if isinstance(account, HttpAccount):
@@ -97,7 +97,7 @@ def parse(variable: str, url: str) -> Provider:
     kind = kinds.get(parts.scheme) or (None if kinds is _SMTP else partial(_other, url))
     if kind is None:
         raise SettingsError(f"{variable} must look like {_forms(kinds)}")
-    connections = sms_accounts.CONNECTIONS if parts.scheme in sms_accounts.FORMS else CONNECTIONS
+    connections = _CONNECTIONS.get(parts.scheme, CONNECTIONS)
     general = {
         "priority": _number(variable, options, "priority", int, 1, 1, MAX_PRIORITY),
         "weight": _number(variable, options, "weight", int, 1, 1, MAX_WEIGHT),
@@ -162,6 +162,9 @@ def _forms(kinds: Mapping[str, Kind]) -> str:
     return f"{forms}, or begin with {', '.join(f'{kind}://' for kind in kinds if kind not in _SMTP)}"
 
 
+# Those of kinds that need more at a time than mail servers admit.
+_CONNECTIONS = dict.fromkeys(sms_accounts.FORMS, sms_accounts.CONNECTIONS)
+_CONNECTIONS |= dict.fromkeys(push_accounts.FORMS, push_accounts.CONNECTIONS)
 # A kind makes the account from the parts of the URL and the options that only this kind has.
 _SMTP: dict[str, Kind] = {"smtp": smtp_url.account, "smtps": smtp_url.account}
 _KINDS: dict[str, Kind] = _SMTP | dict.fromkeys(http_account.FORMS, http_account.account)

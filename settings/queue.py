@@ -18,5 +18,3 @@ class QueueSettings(Group):
     spread: int = number("RING_SPREAD", 16, "messages", low=1, high=10_000)
     """The API spreads simultaneous notifications over this many messages, so that several worker threads share
     them."""
-    priority_reserve: int = number("LANE_RESERVE", 1, "threads", low=0, high=1_000)
-    """How many threads of a worker process stay free for each more urgent priority."""

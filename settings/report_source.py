@@ -25,7 +25,7 @@ _P256, _P256_LENGTH = bytes.fromhex("3059301306072a8648ce3d020106082a8648ce3d030
 
 @dataclass(frozen=True, slots=True)
 class ReportSource:
-    """How webhooks of a provider prove where they come from.
+    """Proof of origin of a provider's webhooks.
 
     `kind`: one of KINDS. `keys`: those with which the provider signs, newest first; of SES the topics that it may
     publish to. `secrets`: one of them must come with every request; empty if none is needed.

@@ -27,7 +27,5 @@ class RetentionSettings(Group):
     """How many rows one step of an erasure changes."""
     audit_kept: float = number("AUDIT_KEPT", 34_560_000, "seconds", low=0, high=3_153_600_000)
     """How long audit records are kept (400 days by default); `0` keeps them."""
-    export_page: int = number("EXPORT_PAGE", 200, "rows", low=1, high=10_000)
-    """How many rows an export reads at a time."""
     partition_size: int = number("PARTITION_SIZE", 10_000_000, "ids", low=1_000_000, high=1_000_000_000_000)
     """How many ids a partition holds; plan for a few dozen partitions at most."""

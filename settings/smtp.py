@@ -40,11 +40,13 @@ class SmtpSettings(Group):
     """`auto` sends several commands at once if the mail server offers PIPELINING (RFC 2920). `off` sends them one by
     one, for a server behind a proxy that cannot handle it."""
     connection_messages: int = number("SMTP_CONNECTION_MESSAGES", 100, "mails", low=1, high=1_000_000)
-    """How many mails are sent over one connection at most."""
+    """How many mails are sent over one connection at most. The workers also learn a lower limit from the server's
+    answers."""
     connection_idle: float = number("SMTP_CONNECTION_IDLE", 5, "seconds", low=0, high=3_600)
     """An idle connection is closed after this long, so that other processes and programs can use it."""
     throttled_max: float = number("SMTP_THROTTLED_MAX", 86_400, "seconds", low=0, high=30 * 86_400)
-    """How long a mail may be refused because of our sending rate without losing an attempt."""
+    """How long a mail may be refused because of our sending rate without losing an attempt; `0` makes each refusal
+    cost one."""
 
     @property
     def provider(self) -> Provider | None:

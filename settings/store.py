@@ -22,9 +22,5 @@ class StoreSettings(Group):
     """How many GETs an API process answers at the same time; each thread keeps one database connection."""
     read_waiting: int = number("READ_WAITING", 1_000, "requests", low=1, high=100_000)
     """How many GETs may wait in one API process; more get 503. Clients take turns, and no client gets all threads."""
-    page_limit: int = number("PAGE_LIMIT", 200, "notifications", low=1, high=1_000)
-    """The largest page of a list."""
     retry_limit: int = number("RETRY_LIMIT", 1_000, "notifications", low=1, high=10_000)
     """How many notifications one step of a bulk retry takes."""
-    retry_count_limit: int = number("RETRY_COUNT_LIMIT", 100_000, "notifications", low=1, high=10_000_000)
-    """A dry run of a bulk retry counts no further."""

@@ -13,15 +13,13 @@ class StreamSettings(Group):
 
     long_poll_max: int = number("LONG_POLL_MAX", 60, "seconds", low=1, high=600)
     """The longest `wait` of a long poll."""
-    long_poll_waiting: int = number("LONG_POLL_WAITING", 2_000, "requests", low=1, high=100_000)
-    """How many long polls may wait in one API process, three quarters of them from one client; more get 503."""
     listeners: int = number("STREAM_LISTENERS", 5_000, "streams", low=1, high=100_000)
-    """How many streams may be open in one API process, three quarters of them from one client; more get 503."""
+    """How many streams may be open in one API process, and how many long polls may wait, three quarters of each from
+    one client; more get 503."""
     heartbeat: float = number("STREAM_HEARTBEAT", 15, "seconds", low=0.1, high=600)
-    """A stream without changes sends a comment after this long."""
+    """A stream without changes sends a comment after this long. A stream is closed when its client reads nothing for
+    twice this long."""
     seconds: float = number("STREAM_SECONDS", 3_600, "seconds", low=0.1, high=86_400)
     """A stream ends after this long, and its client reconnects."""
-    stall: float = number("STREAM_STALL", 30, "seconds", low=0.1, high=3_600)
-    """A stream is closed when its client reads nothing for this long."""
     kept: float = number("STREAM_KEPT", 3_600, "seconds", low=60, high=604_800)
     """How long changes are kept, and how long they are recorded after the last listener left."""

@@ -24,8 +24,8 @@ class TelemetrySettings(Group):
     tracing: str = choice("TRACING", "off", "on")
     """`on` exports OpenTelemetry traces."""
     metrics_dir: str = text("METRICS_DIR", "directory")
-    """The directory of the metrics of all processes (metrics.md). By default each `gunicorn` and `dramatiq` command
-    has a directory of its own."""
+    """The directory for the metrics of several commands of this machine, so that they have one `/metrics`. By default
+    each `gunicorn` and `dramatiq` command has a directory of its own."""
     metrics_bind: str = text("METRICS_BIND", "host:port")
     """The address on which the workers of this machine serve `/metrics`."""
     metrics_token: str = secret("METRICS_TOKEN")

@@ -1,4 +1,4 @@
-"""Fixtures for every test: real servers, a database of one's own, a mail server that does as told."""
+"""Fixtures for every test: real servers, a database for each test or module, and a scripted mail server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A client that holds every answer against the API's own OpenAPI document."""
+"""A client that checks every answer against the OpenAPI document of the API."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A person at the dashboard, without a browser: keeps cookies, follows nothing, fills in forms."""
+"""A user of the dashboard without a browser: keeps cookies, follows no redirects, fills in forms."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A DNS server on loopback that has the TXT records of a test, and misbehaves as told."""
+"""A DNS server on loopback with the TXT records of a test, and scripted faults."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ KEPT_PREFIXES = ("LC_", "PYTHON", "PYTEST_", "HYPOTHESIS_", "PLAYWRIGHT_")
 
 
 def cleared() -> dict[str, str]:
-    """The caller's environment without what would steer the product, its libraries or its tools."""
+    """Return the environment of the caller without variables that change the product, its libraries or its tools."""
     return {k: v for k, v in os.environ.items() if k in KEPT or k.startswith(KEPT_PREFIXES)}
 
 

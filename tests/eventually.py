@@ -44,5 +44,5 @@ def eventually(
 
 
 def outlast(seconds: float) -> None:
-    """Let an outage last so long: the one wait whose length is itself what the test is about."""
+    """Wait for a fixed time, for tests that need an outage of this length."""
     time.sleep(seconds)

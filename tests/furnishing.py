@@ -1,4 +1,4 @@
-"""Notifications that have been through something, for pages that show them: made past the API."""
+"""Notifications with a history, for tests of pages, inserted directly into the database."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An HTTP server that receives callbacks, and answers them as well or as badly as a test wants."""
+"""An HTTP server that receives callbacks, with scripted answers and faults."""
 
 from __future__ import annotations
 

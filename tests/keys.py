@@ -1,4 +1,4 @@
-"""Clients and keys for tests, made past the API and the command line."""
+"""Clients and keys for tests, inserted directly into the database."""
 
 from __future__ import annotations
 

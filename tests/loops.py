@@ -1,4 +1,4 @@
-"""An event loop for tests that are no coroutines: one of uvloop's in a thread, as workers have it."""
+"""An event loop in a thread, for tests that are no coroutines: uvloop's, as in workers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rules of docs/upgrades.md for authors of migrations, as far as reading the SQL can tell."""
+"""The rules of docs/upgrades.md for authors of migrations, as far as the SQL shows."""
 
 from __future__ import annotations
 

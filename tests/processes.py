@@ -1,4 +1,4 @@
-"""Real processes for tests: each command leads a session of its own and leaves nothing behind."""
+"""Real processes for tests: each command leads its own session, and leaves no process behind."""
 
 from __future__ import annotations
 

@@ -89,8 +89,8 @@ class Proxy:
             finally:
                 writer.transport.abort()
 
-    async def _both(self, *possible_priorities: Coroutine[None, None, None]) -> None:
-        tasks = [asyncio.ensure_future(way) for way in possible_priorities]
+    async def _both(self, *ways: Coroutine[None, None, None]) -> None:
+        tasks = [asyncio.ensure_future(way) for way in ways]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:

@@ -1,4 +1,4 @@
-"""In CI a skipped test fails, unless the beginning of its reason stands here."""
+"""Fail skipped tests in CI, unless the beginning of the reason is listed here."""
 
 from __future__ import annotations
 

@@ -160,11 +160,11 @@ class Provider(Protocol):
 
     @property
     def provider(self) -> str:
-        """Its name, in records, metrics and the breaker."""
+        """Name in records, metrics and the breaker."""
 
     @property
     def limits(self) -> Limits:
-        """Limits on its senders."""
+        """Limits on the senders."""
 
     @property
     def idle(self) -> float:

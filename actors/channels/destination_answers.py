@@ -1,4 +1,4 @@
-"""Judge the answers of chat services: what they say, how long we must wait, and what a status means by itself."""
+"""Judge the answers of chat services: their text, the wait that they ask for, and the meaning of a status."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def throttled(answer: Answer, text: str, *asked: object) -> Throttled:
 
 
 def by_status(answer: Answer) -> type[Undelivered]:
-    """Return what a status means where the body says nothing that is known.
+    """Return the error for a status if the body contains no known error.
 
     A 2xx may come from something else, such as a proxy. After 500, 502 and 504 the message may have been posted.
     """

@@ -1,4 +1,4 @@
-"""POST to a provider's API over one connection that is kept, knowing each time whether the request can have arrived."""
+"""Requests to a provider's API over one connection that is kept, knowing each time whether one can have arrived."""
 
 from __future__ import annotations
 
@@ -46,11 +46,12 @@ class Answer(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """POST request. `repr` shows neither the headers, which have the key, nor the body."""
+    """Request. `repr` shows neither the headers, which have the key, nor the body."""
 
     url: str
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
+    method: str = "POST"
 
 
 class ApiConnection:
@@ -65,7 +66,9 @@ class ApiConnection:
         self._session: aiohttp.ClientSession | None = None
 
     async def post(self, request: Request, begin: Begin) -> Answer:
-        """POST once. `begin` is awaited just before the request is sent; if it returns False, nothing is sent.
+        """Send a request once, most often a POST.
+
+        `begin` is awaited just before it is sent; if it returns False, nothing is sent.
 
         Raises:
             TakenOver: `begin` returned False.
@@ -113,8 +116,10 @@ class ApiConnection:
     ) -> tuple[float, aiohttp.ClientResponse]:
         """Return the head of the answer, and until when (`time.monotonic()`) the body may be read."""
         headers = {"Accept-Encoding": "identity", "User-Agent": "notification-system", **request.headers}
-        url, body = URL(request.url, encoded=True), io.BytesIO(request.body)
-        posting = asyncio.ensure_future(session.post(url, data=body, headers=headers, allow_redirects=False))
+        url, body = URL(request.url, encoded=True), io.BytesIO(request.body) if request.body else None
+        posting = asyncio.ensure_future(
+            session.request(request.method, url, data=body, headers=headers, allow_redirects=False)
+        )
         try:
             # Not asyncio.timeout: it would end the connection, which tells how far the request has come.
             if not await _first(posting, connector.connected, self._connect_timeout):

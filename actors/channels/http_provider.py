@@ -13,7 +13,7 @@ from actors.channels import Begin, Deferred, ProviderDown, Receipt, Throttled, U
 from actors.channels.api_limits import ApiLimits
 from actors.channels.http_api import Answer, ApiConnection, NoAnswer, Request
 from actors.channels.http_begin import TakenOver
-from actors.channels.http_judging import retry_after
+from actors.channels.http_judging import retry_after, undelivered
 from actors.channels.lease import ConnectionLease
 from actors.channels.rate import SharedRate
 from db.records import Claimed
@@ -52,7 +52,7 @@ class HttpProvider:
         timeout: float = TIMEOUT,
     ) -> None:
         self.provider, self.account, self.compose = config.name, http_account(config), compose
-        self.settings, self.timeout = settings, timeout
+        self.settings, self.timeout, self.secrets = settings, timeout, config.secrets
         self.limits = ApiLimits(config.connections, lease, rate)
         self.context = context or ssl.create_default_context()
 
@@ -62,6 +62,23 @@ class HttpProvider:
     def ready(self, notification: Claimed) -> bool:
         """Return True: all notifications go to the same provider."""
         return True
+
+    async def get(self, request: Request) -> Answer:
+        """Return the answer to a request that asks for something, over a connection of its own.
+
+        Raises:
+            ProviderDown: There is no answer, or it is not 200.
+        """
+        connection = ApiConnection(self.timeout, self.settings.smtp.connect_timeout, self.context)
+        try:
+            answer = await connection.post(request, always)
+        except NoAnswer as error:
+            raise ProviderDown(printable(error.text), phase=error.phase) from None
+        finally:
+            await connection.close()
+        if answer.status != 200:
+            raise undelivered(ProviderDown, answer, "is no answer to a look-up")
+        return answer._replace(body=_masked(answer.body, request, self.secrets))
 
     async def start(self) -> None:
         """Lease this process's share of the connections."""
@@ -125,7 +142,7 @@ class HttpSender:
         if not self.alive:
             self.alive = True
             self._provider.limits.opened(self)
-        return answer._replace(body=_masked(answer.body, request, self._provider.account))
+        return answer._replace(body=_masked(answer.body, request, self._provider.secrets))
 
 
 def http_account(config: Provider) -> HttpAccount:
@@ -135,10 +152,10 @@ def http_account(config: Provider) -> HttpAccount:
     return config.account
 
 
-def _masked(body: bytes, request: Request, account: HttpAccount) -> bytes:
+def _masked(body: bytes, request: Request, secrets: Sequence[str]) -> bytes:
     """Return the body without our credentials, in case that it repeats the request: it is stored and shown."""
-    secret = account.secret
-    for text in (secret, quote(secret, safe=""), quote_plus(secret), request.headers.get("Authorization")):
+    written = [form for secret in secrets for form in (secret, quote(secret, safe=""), quote_plus(secret))]
+    for text in (*written, request.headers.get("Authorization")):
         if text:
             body = body.replace(text.encode(), b"***")
     return body

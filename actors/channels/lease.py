@@ -19,9 +19,9 @@ EXPIRES = 10.0  # seconds after which the share of a process that has not renewe
 # Seconds that a process keeps its connections if there are more processes than connections.
 TURN = 20.0
 
-# KEYS: the shares of one mail server. ARGV: who asks, the most connections in all, wanted, in use, granted so far,
-# processes as far as known, EXPIRES and TURN in milliseconds, how many of its connections work. A negative `wanted`
-# leaves.
+# KEYS: the shares of one mail server, its pause (see _HOLD). ARGV: who asks, the most connections in all, wanted, in
+# use, granted so far, processes as far as known, EXPIRES and TURN in milliseconds, how many of its connections work. A
+# negative `wanted` leaves.
 #
 # `held` is the number of connections that a process may have open until it renews. It is never below those in use or
 # those granted before: the process opens connections until it has read the answer. New grants come out of the rest.
@@ -59,7 +59,7 @@ end
 if wanted < 0 then
     expected = expected - (is_new and 0 or 1)
     if #ids == 0 then redis.call('DEL', KEYS[1]) else store() end
-    return {0, #ids, 0}
+    return {0, #ids, 0, 0}
 end
 
 local elsewhere, held, bound, working = 0, 0, most, tonumber(ARGV[9])
@@ -113,7 +113,12 @@ if position <= left % #ids then target = target + 1 end
 local grant = math.max(0, math.min(target, math.max(bound - held, in_use)))
 processes[id].held = math.max(grant, in_use, granted)
 store()
-return {grant, #ids, elsewhere}
+return {grant, #ids, elsewhere, redis.call('PTTL', KEYS[2])}
+"""
+
+# KEYS: the pause of one provider, a key that exists until it ends. ARGV: milliseconds. A shorter pause changes nothing.
+_HOLD = """
+if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[1]) then redis.call('SET', KEYS[1], '', 'PX', ARGV[1]) end
 """
 
 
@@ -122,15 +127,16 @@ class ConnectionLease:
 
     `granted`: how many connections it may have open; those above it must be closed after their current mail.
     `processes`: how many processes share them, as last known. `elsewhere`: working connections of other processes.
+    `paused_until`: `time.monotonic()` until which the provider has asked any of the processes to wait.
     """
 
     def __init__(self, client: redis.Redis, namespace: Callable[[], str], provider: str, connections: int) -> None:
         self._namespace, self._provider, self._connections = namespace, provider, connections
-        self._share_out = client.register_script(_SHARE_OUT)
+        self._share_out, self._hold = client.register_script(_SHARE_OUT), client.register_script(_HOLD)
         self._id = str(uuid4())
         self._renewed_at = -inf
         self._away = False
-        self.granted, self.processes, self.elsewhere = 0, 1, 0
+        self.granted, self.processes, self.elsewhere, self.paused_until = 0, 1, 0, -inf
 
     def renew(self, wanted: int, in_use: int, most: int | None = None, working: int | None = None) -> int:
         """Return how many connections may be open from now on; call it every RENEW_EVERY seconds.
@@ -156,6 +162,11 @@ class ConnectionLease:
             self._away = False
         return self.granted
 
+    def hold(self, seconds: float) -> None:
+        """Have all processes begin nothing for this long. Others learn of it with their next renewal."""
+        with contextlib.suppress(redis.RedisError):  # Then only this process waits.
+            self._hold(keys=[f"{self._namespace()}:pause:{self._provider}"], args=[max(1, round(seconds * 1000))])
+
     def give_back(self) -> None:
         """Free this process's share after its connections are closed. While Redis is away, it expires instead."""
         self.granted = 0
@@ -163,12 +174,13 @@ class ConnectionLease:
             self._ask(1, -1, 0)
 
     def _ask(self, bound: int, wanted: int, in_use: int, working: int = 0) -> tuple[int, int, int]:
-        key = f"{self._namespace()}:connections:{self._provider}"
+        keys = [f"{self._namespace()}:{what}:{self._provider}" for what in ("connections", "pause")]
         times = (int(EXPIRES * 1000), int(TURN * 1000))
         answer = self._share_out(
-            keys=[key], args=[self._id, bound, wanted, in_use, self.granted, self.processes, *times, working]
+            keys=keys, args=[self._id, bound, wanted, in_use, self.granted, self.processes, *times, working]
         )
-        granted, processes, elsewhere = map(int, answer)
+        granted, processes, elsewhere, pause = map(int, answer)
+        self.paused_until = time.monotonic() + max(0, pause) / 1000
         return granted, processes, elsewhere
 
     def _do_without(self, bound: int, error: redis.RedisError) -> None:

@@ -1,6 +1,6 @@
 """Priorities: each channel has a queue for each, and the threads of a worker are shared between them.
 
-The most urgent message is served first. Less urgent ones never occupy all threads: LANE_RESERVE of `--threads` stay
+The most urgent message is served first. Less urgent ones never occupy all threads: RESERVE of `--threads` stay
 free for each higher priority, so that a password reset does not wait for a newsletter. Nor does one channel occupy all
 of them, so that mails do not wait for a provider of SMS that hangs.
 """
@@ -20,6 +20,7 @@ from db import models
 from db.models import CALLBACK
 
 MAIN = "notifications"
+RESERVE = 1  # threads of a worker process that stay free for each more urgent priority
 
 
 class Depth(NamedTuple):
@@ -33,7 +34,7 @@ class Priority(NamedTuple):
     """Priority of a channel, with its queue.
 
     `name`: the priority for the first channel and for callbacks, such as `high`; for the others with the channel, such
-    as `sms.high`. `rank`: 0 is the most urgent; `rank` * LANE_RESERVE threads never serve it.
+    as `sms.high`. `rank`: 0 is the most urgent; `rank` * RESERVE threads never serve it.
     """
 
     name: str
@@ -82,7 +83,7 @@ class PriorityQueue(Queue[Any]):
     serving that priority until `task_done`.
     """
 
-    def __init__(self, threads: int, reserve: int, served: Collection[str] = tuple(PRIORITIES)) -> None:
+    def __init__(self, threads: int, served: Collection[str] = tuple(PRIORITIES), reserve: int = RESERVE) -> None:
         """`served`: the names of the priorities whose messages may come."""
         self._threads, self._reserve = threads, reserve
         self._priorities = sorted((PRIORITIES[name] for name in served), key=attrgetter("rank"))

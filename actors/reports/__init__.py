@@ -1,1 +1,1 @@
-"""Reports: what mail systems say about mails that they took before."""
+"""Reports of mail systems about mails that they accepted before."""

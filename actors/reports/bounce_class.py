@@ -19,9 +19,7 @@ _LATER = frozenset({"2.2", "3.1", "4.7"})
 _SENDER = frozenset(
     {
         *("5.1.7", "5.1.8", "5.7.20", "5.7.21", "5.7.22", "5.7.23", "5.7.24", "5.7.25", "5.7.26", "5.7.27"),
-        *("5.7.28", "5.7.29"),
-        # Microsoft: DMARC failed; the authentication that Outlook.com asks of large senders is missing.
-        *("5.7.509", "5.7.515"),
+        *("5.7.28", "5.7.29", "5.7.509", "5.7.515"),  # the last two are Microsoft's, about DMARC
     }
 )
 _ABOUT_US = re.compile(r"\b(?:spf|dkim|dmarc|reverse dns|ptr|blocklist|blacklist|rbl|reputation|your ip|sender)\b")

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 
 class Event(NamedTuple):
-    """One thing that a report says about one recipient of one notification."""
+    """Statement of a report about one recipient of one notification."""
 
     # delivered, delayed, bounced, complained or unsubscribed; opens and clicks are ignored
     kind: str

@@ -23,5 +23,5 @@ class ReportKeys(NamedTuple):
         return cls((*settings.secrets, own.key), own.since)
 
     def identities(self, settings: ReportSettings) -> Identities:
-        """Return what marks the mails of a worker."""
+        """Return the maker of the marks in the mails of a worker."""
         return Identities(self.keys, self.since, settings.return_path_domain)

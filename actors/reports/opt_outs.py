@@ -1,4 +1,4 @@
-"""Apply what people answer to text messages: STOP and START, which name a number and a sender but no notification."""
+"""Apply answers to text messages: STOP and START, which name a number and a sender but no notification."""
 
 from __future__ import annotations
 

@@ -9,14 +9,13 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Mapping
-from types import MappingProxyType
 
 from actors.reports import reading
 from actors.reports.event import Event
 from actors.reports.keys import ReportKeys
 from actors.reports.matching import evidence
 from actors.reports.opt_outs import OptOuts
+from actors.reports.reported_domains import ReportedDomains
 from actors.reports.stored_events import from_json, to_json
 from db import incoming_reports
 from db.database import Unavailable, connection, database
@@ -44,12 +43,11 @@ class ReportReader(threading.Thread):
         self,
         keys: ReportKeys,
         opt_outs: OptOuts = OptOuts({}),  # noqa: B008 - it has no state
-        own_domains: Mapping[str, str] = MappingProxyType({}),
+        domains: ReportedDomains | None = None,
     ) -> None:
-        """`own_domains`: see `sender_domains`."""
         super().__init__(name="reports", daemon=True)
-        self._keys, self._opt_outs, self._own_domains = keys, opt_outs, own_domains
-        self._ending = threading.Event()
+        self._keys, self._opt_outs, self._domains, self._ending = keys, opt_outs, domains, threading.Event()
+        self._own_domains = domains.own if domains is not None else {}
         self._housekeeping_at = 0.0
         # The library logs the traceback of each detector that fails at a malformed mail.
         logging.getLogger("flufl.bounce").setLevel(logging.CRITICAL)
@@ -129,6 +127,8 @@ class ReportReader(threading.Thread):
         if not proofs.record(said):
             return proofs.is_of(said)
         proofs.apply(proofs.Waiting(said.notification_id, said.digest), self._own_domains)
+        if self._domains is not None:
+            self._domains.note(said)
         return True
 
     def _keep_house(self) -> None:

@@ -1,4 +1,4 @@
-"""Read a report that comes as a mail, whatever kind it is of."""
+"""Read a report that comes as a mail, of any kind."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ class Caller(NamedTuple):
 
     @property
     def rights(self) -> Rights:
-        """What the content of its notifications may use."""
+        """The senders and the region that its notifications may use."""
         return Rights(self.senders, self.phone_region)
 
     @classmethod

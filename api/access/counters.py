@@ -120,7 +120,8 @@ class Counters:
         return tuple(windows)
 
     def _day(self, whose: Whose) -> tuple[str, int, int]:
-        """Return name, limit and seconds of today's counter. The name has no limit in it, which may change."""
+        """Return name, limit and seconds of today's counter. The name does not contain the limit, because the limit may
+        change."""
         today = datetime.fromtimestamp(self._clock(), UTC).date()
         return f"daily/{whose.owner}/{today}", whose.daily or 0, DAY_COUNTED
 

@@ -31,7 +31,7 @@ class Meter:
         self._cpu_budget, self._client = cpu_budget, client
 
     def require(self, free: float) -> None:
-        """Charge the time spent so far; raise the Problem 429 if the client has less left, `free` aside."""
+        """Charge the time spent so far; raise the Problem 429 if the client owes more than `free` seconds."""
         if self._cpu_budget is not None:
             spent = self._before + time.thread_time() - self._began
             self._cpu_budget.charge(self._client, spent - self._paid)

@@ -8,7 +8,7 @@ inline script or style; pages cannot be framed and send no referrer.
 To add a page:
 
 1. Write a module here with a class like those in `api/`. `on_get` begins with `require(req, "read")` (or `manage` or
-   `admin`, as in the API), reads through `gateway.read(...)`, and ends with
+   `admin`, as in the API), reads through `store.read(...)`, and ends with
    `show(req, resp, "things.html", things=...)`. A list reads one row more than it shows, in the order of
    an index, and never counts.
 2. Write `pages/things.html` with `{% extends "base.html" %}`, the blocks `title` and `main`, and the macros of

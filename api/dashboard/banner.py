@@ -52,11 +52,11 @@ class ObstacleWatch:
 
 
 def seen_by(caller: Caller, found: Obstacles) -> Obstacles:
-    """Return the obstacles that a caller may see: pauses of other clients are for admins.
+    """Return the obstacles that a caller may see: pauses of other clients, and domains, are for admins.
 
     That another client is disabled is no obstacle for anybody else.
     """
     mine = found.for_client(caller.client_id)
     if not may_choose(caller):
-        return mine
+        return mine._replace(refused_domains=())
     return found._replace(pauses=[p for p in found.pauses if p.kind != "disabled" or p in mine.pauses])

@@ -20,7 +20,7 @@ from db.callback_health import health
 from db.callbacks import LATELY
 
 STATUSES = ("pending", "processing", "sent", "failed")
-PATIENCE = 5.0  # seconds that one POST spends on retries
+TIME_LIMIT = 5.0  # seconds that one POST spends on retries
 
 
 class Endpoints:
@@ -49,7 +49,7 @@ class Endpoint:
     async def on_get(self, req: Request, resp: Response, endpoint: str) -> None:
         row = await owned(self._store, req, endpoint)
         given = {name: value for name, value in req.params.items() if value}
-        query = pagination.parse_deliveries(given, self._store.settings.store.page_limit)
+        query = pagination.parse_deliveries(given)
         status = query.filters.get("status")
         found = await self._store.read(callbacks.deliveries, row["id"], status, query.after, query.limit + 1)
         taken = await self._store.read(health, req.context.caller.client_id, row["id"])
@@ -84,7 +84,7 @@ class RetryDelivery:
 
 
 class RetryAll:
-    """GET: ask for confirmation. POST: retry failed deliveries in steps, for up to PATIENCE seconds."""
+    """GET: ask for confirmation. POST: retry failed deliveries in steps, for up to TIME_LIMIT seconds."""
 
     def __init__(self, store: NotificationStore) -> None:
         self._store, self._api = store, RedriveAll(store)
@@ -95,7 +95,7 @@ class RetryAll:
     on_head = on_get
 
     async def on_post(self, req: Request, resp: Response, endpoint: str) -> None:
-        retried, more, until = 0, True, time.monotonic() + PATIENCE
+        retried, more, until = 0, True, time.monotonic() + TIME_LIMIT
         while more and time.monotonic() < until:
             moved, more = await self._api.retry(req, endpoint)
             retried += moved

@@ -14,6 +14,7 @@ from api.dashboard.page import done, refused, show
 from api.http import pagination
 from api.http.answers import id_of, unknown
 from api.http.problems import Problem
+from api.resources import client_providers
 from api.resources.clients import KIND
 from api.resources.clients import Client as ApiClient
 from api.resources.clients import Clients as ApiClients
@@ -47,7 +48,7 @@ class Clients:
 
     async def _listed(self, req: Request) -> dict[str, Any]:
         require(req, "admin")
-        query = pagination.parse_numbered(req.params, self._store.settings.store.page_limit)
+        query = pagination.parse_numbered(req.params)
         found = await self._store.read(clients.listed, query.after, query.limit + 1)
         page = query.page([client._asdict() for client in found])
         return {
@@ -72,7 +73,9 @@ class Client:
     async def on_post(self, req: Request, resp: Response, client: str) -> None:
         found, form = await one(self._store, req, client), req.context.form
         try:
-            changed = await self._api.change(req, client, _document(form))
+            names = filter(None, (line.strip() for line in form.get("providers", "").splitlines()))
+            document = _document(form) | {"providers": await client_providers.by_channel(self._store, names)}
+            changed = await self._api.change(req, client, document)
         except Problem as problem:
             refused(req, resp, "client.html", problem, **await self._shown(found), given=dict(form))
             return
@@ -115,7 +118,9 @@ def _given(client: clients.Client) -> dict[str, str]:
     """Return the initial values of the form."""
     row = client._asdict()
     values = {field: "" if row[column] is None else str(row[column]) for field, column in LIMITS.items()}
-    return values | {"senders": "\n".join(client.senders), "phoneRegion": client.phone_region or ""}
+    names = [name for several in (client.providers or {}).values() for name in several]
+    lines = {"senders": "\n".join(client.senders), "providers": "\n".join(names)}
+    return values | lines | {"phoneRegion": client.phone_region or ""}
 
 
 def _document(form: Form) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The files in a caught mail: what is neither its text nor its HTML."""
+"""Files in a caught mail: the parts that are neither its text nor its HTML."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ class Keys:
 
     async def _listed(self, req: Request) -> dict[str, Any]:
         caller = require(req, "manage")
-        query = pagination.parse_numbered(req.params, self._store.settings.store.page_limit)
+        query = pagination.parse_numbered(req.params)
         found = await self._store.read(keys.listed, caller.client_id, query.after, query.limit + 1)
         page = query.page([{**key._asdict(), "state": state(key)} for key in found])
         first = "/keys" if query.after else None

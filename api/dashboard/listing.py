@@ -55,7 +55,7 @@ class Listing:
             resp.status, resp.location = HTTPStatus.SEE_OTHER.value, f"{PATH}/{id}"
             return
         try:
-            wanted, query = asked(given, self._store.settings.store.page_limit)
+            wanted, query = asked(given)
         except Problem as problem:
             resp.status = problem.status.value
             _show(req, resp, given, Page(faults=problem.errors))
@@ -65,11 +65,11 @@ class Listing:
     on_head = on_get
 
 
-def asked(given: Mapping[str, Any], page_limit: int) -> tuple[Search | None, pagination.Query]:
+def asked(given: Mapping[str, Any]) -> tuple[Search | None, pagination.Query]:
     """Return the search and the other filters; raise a Problem that lists every invalid parameter."""
     rest = {name: value for name, value in given.items() if name not in (search.BOX, TRAIL)}
     wanted = search.parse(given[search.BOX]) if search.BOX in given else None
-    return wanted, pagination.parse(rest, page_limit)
+    return wanted, pagination.parse(rest)
 
 
 def found(owner: int, wanted: Search | None, query: pagination.Query) -> Page:

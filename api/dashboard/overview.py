@@ -94,7 +94,8 @@ def _oldest(sample: Sample) -> float:
 
 def _obstacles(sample: Sample) -> Obstacles:
     seen = sample.live_stats
-    return obstacles.of(seen.providers, seen.workers, sample.pauses, datetime.fromtimestamp(seen.at, UTC))
+    now = datetime.fromtimestamp(seen.at, UTC)
+    return obstacles.of(seen.providers, seen.workers, sample.pauses, now, seen.refused_domains)
 
 
 def _values(sample: Sample, caller: Caller) -> dict[str, Any]:

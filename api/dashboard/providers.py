@@ -1,4 +1,5 @@
-"""Serve /providers: what mails are sent through. Operators disable, enable and weigh a provider."""
+"""Serve /providers: the accounts through which notifications are sent. Operators disable, enable and weigh a
+provider."""
 
 from __future__ import annotations
 

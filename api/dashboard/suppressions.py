@@ -43,7 +43,7 @@ class Suppressions:
         caller = require(req, "read")
         # The filter form sends an empty value for "any".
         given = {name: value for name, value in req.params.items() if value}
-        query = pagination.parse(given, self._store.settings.store.page_limit, PARSERS)
+        query = pagination.parse(given, PARSERS)
         found = await self._store.read(
             suppressions.newest, caller.client_id, query.filters, query.after, query.limit + 1
         )

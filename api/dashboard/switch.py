@@ -23,7 +23,7 @@ class Switch:
 
     async def on_get(self, req: Request, resp: Response) -> None:
         _check(req)
-        query = pagination.parse_numbered(req.params, self._store.settings.store.page_limit)
+        query = pagination.parse_numbered(req.params)
         found = await self._store.read(clients.listed, query.after, query.limit + 1)
         shown = query.page([client._asdict() for client in found])
         first = "/switch" if query.after else None

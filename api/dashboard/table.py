@@ -33,11 +33,11 @@ class Table:
         self._store = store
 
     async def on_get(self, req: Request, resp: Response) -> None:
-        owner, limit = require(req, "read").client_id, self._store.settings.store.page_limit
-        wanted, query = asked(filters.given(req.params), limit)
+        owner = require(req, "read").client_id
+        wanted, query = asked(filters.given(req.params))
         resp.content_type = "text/csv; charset=utf-8; header=present"
         resp.set_header("Content-Disposition", 'attachment; filename="notifications.csv"')
-        resp.stream = self._lines(owner, wanted, query._replace(limit=limit))
+        resp.stream = self._lines(owner, wanted, query._replace(limit=pagination.LARGEST_LIMIT))
 
     async def _lines(self, owner: int, wanted: Search | None, query: pagination.Query) -> AsyncIterator[bytes]:
         yield _csv([COLUMNS])

@@ -32,7 +32,7 @@ class Templates:
 
     async def on_get(self, req: Request, resp: Response) -> None:
         caller = require(req, "read")
-        query = pagination.parse(req.params, self._store.settings.store.page_limit, {"cursor": name_after})
+        query = pagination.parse(req.params, {"cursor": name_after})
         found = await self._store.read(templates.names, caller.client_id, query.after, query.limit + 1)
         page, more = found[: query.limit], len(found) > query.limit
         cursor = pagination.encoded(page[-1]["name"]) if more else None

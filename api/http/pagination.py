@@ -16,7 +16,8 @@ from api.http.times import NoTime, moment
 from db.models import DELIVERY_STATUSES, PRIORITIES, STATUSES
 from db.reports import Position
 
-DEFAULT_LIMIT = 50
+DEFAULT_LIMIT = 50  # items on a page
+LARGEST_LIMIT = 200  # clients may ask for so many
 NOT_OURS = "is not a cursor that this API gave out"
 
 
@@ -32,18 +33,15 @@ class Query(NamedTuple):
     limit: int
 
 
-def parse(
-    parameters: Mapping[str, Any], page_limit: int, parsers: Mapping[str, Callable[[str], Any]] | None = None
-) -> Query:
+def parse(parameters: Mapping[str, Any], parsers: Mapping[str, Callable[[str], Any]] | None = None) -> Query:
     """Return the query of a list, by default that of GET /api/notifications; `parsers` are its filters otherwise.
 
     Raise a Problem that lists every invalid parameter.
     """
     if parsers is not None:
-        known = {**parsers, "limit": _up_to(page_limit)}
-        return _query(_values(parameters, lambda name: _known(name, known)), page_limit)
-    values = _values(parameters, lambda name: _parser(name, page_limit))
-    return _query(_with_metadata(values), page_limit)
+        known = {**parsers, "limit": _LIMIT}
+        return _query(_values(parameters, lambda name: _known(name, known)))
+    return _query(_with_metadata(_values(parameters, _parser)))
 
 
 def _with_metadata(values: dict[str, Any]) -> dict[str, Any]:
@@ -55,13 +53,13 @@ def _with_metadata(values: dict[str, Any]) -> dict[str, Any]:
     return values | ({_METADATA: pairs | named} if pairs or named else {})
 
 
-def parse_deliveries(parameters: Mapping[str, Any], page_limit: int) -> Query:
+def parse_deliveries(parameters: Mapping[str, Any]) -> Query:
     """Return the query of the list of an endpoint's deliveries; raise a Problem that lists every invalid parameter."""
-    return parse(parameters, page_limit, {name: _PARSERS[name] for name in ("status", "cursor")})
+    return parse(parameters, {name: _PARSERS[name] for name in ("status", "cursor")})
 
 
-def _query(values: dict[str, Any], page_limit: int) -> Query:
-    limit = values.pop("limit", min(DEFAULT_LIMIT, page_limit))
+def _query(values: dict[str, Any]) -> Query:
+    limit = values.pop("limit", DEFAULT_LIMIT)
     after = values.pop("cursor", None)
     return Query({_COLUMNS.get(name, name): value for name, value in values.items()}, after, limit)
 
@@ -101,11 +99,11 @@ class Numbered(NamedTuple):
         return {"items": items, "nextCursor": str(items[-1]["id"]) if len(found) > self.limit else None}
 
 
-def parse_numbered(parameters: Mapping[str, Any], page_limit: int) -> Numbered:
+def parse_numbered(parameters: Mapping[str, Any]) -> Numbered:
     """Return the query of a list without filters; raise a Problem that lists every invalid parameter."""
-    parsers = {"limit": _up_to(page_limit), "cursor": _up_to(2**63 - 1)}
+    parsers = {"limit": _LIMIT, "cursor": _up_to(2**63 - 1)}
     values = _values(parameters, lambda name: _known(name, parsers))
-    return Numbered(values.get("cursor", 0), values.get("limit", min(DEFAULT_LIMIT, page_limit)))
+    return Numbered(values.get("cursor", 0), values.get("limit", DEFAULT_LIMIT))
 
 
 def cursor(last: Mapping[str, Any]) -> str:
@@ -243,9 +241,11 @@ _PARSERS: dict[str, Callable[[str], Any]] = {
     **{_TAG: _tags, _METADATA: _pairs, "cursor": position},
 }
 
+_LIMIT = _up_to(LARGEST_LIMIT)
 
-def _parser(name: str, page_limit: int) -> Callable[[str], Any]:
+
+def _parser(name: str) -> Callable[[str], Any]:
     if name.startswith(_KEYED):
         _text(name.removeprefix(_KEYED), LONGEST_WORD)
         return _value
-    return _known(name, {**_PARSERS, "limit": _up_to(page_limit), f"{_KEYED}<key>": _value})
+    return _known(name, {**_PARSERS, "limit": _LIMIT, f"{_KEYED}<key>": _value})

@@ -68,7 +68,7 @@ def _new() -> str:
 
 
 class Lifespan:
-    """Close the gateway and the renderers when the server stops, after the last request was answered."""
+    """Close the store and the renderers when the server stops, after the last request was answered."""
 
     def __init__(self, store: NotificationStore, renderers: Pool) -> None:
         self._store, self._renderers = store, renderers

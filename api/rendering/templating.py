@@ -26,7 +26,7 @@ Key = tuple[int, str, int | None]
 
 
 class Version(NamedTuple):
-    """One version of a client's template, in the form that the rendering processes take."""
+    """Version of a client's template, in the form that the rendering processes take."""
 
     name: str
     number: int

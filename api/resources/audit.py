@@ -40,7 +40,7 @@ class Audit:
         """Return the page that these parameters ask for; raise Problem."""
         caller: Caller = req.context.caller
         owner = None if "admin" in caller.scopes else require(req, "manage").client_id
-        query = pagination.parse(parameters, self._store.settings.store.page_limit, _PARSERS)
+        query = pagination.parse(parameters, _PARSERS)
         page = await self._store.read(audit.page, owner, query.filters, query.after, query.limit)
         return Page(page.rows, pagination.encoded(str(page.before)) if page.before else None)
 

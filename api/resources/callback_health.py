@@ -1,4 +1,4 @@
-"""/api/callbacks/{id}/health and /test: whether an endpoint takes its callbacks."""
+"""/api/callbacks/{id}/health and /test: find out whether an endpoint accepts its callbacks."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ log = logs.get("api")
 
 
 class Health:
-    """GET: show when an endpoint last took a callback, since when it fails, and how many callbacks wait for it."""
+    """GET: show when an endpoint last accepted a callback, since when it fails, and how many callbacks wait for it."""
 
     def __init__(self, store: NotificationStore) -> None:
         self._store = store

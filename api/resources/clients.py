@@ -16,6 +16,7 @@ from api.http import pagination
 from api.http.answers import id_of, shown, unknown, write
 from api.http.bodies import read_json
 from api.http.problems import Problem, invalid
+from api.resources import client_providers
 from api.schemas import Schema
 from api.store import NotificationStore
 from db import acts, clients
@@ -52,6 +53,7 @@ class Clients:
         with_live_key(require(req, "admin"))
         if faults := self._schema.faults(document):
             raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
+        await client_providers.check(self._store, document)
         name = document.pop("name")
         made = await self._store.read(recorded(by(req), acts.client_created, clients.create), name, _limits(document))
         if made is None:
@@ -61,7 +63,7 @@ class Clients:
 
     async def on_get(self, req: Request, resp: Response) -> None:
         require(req, "admin")
-        query = pagination.parse_numbered(req.params, self._store.settings.store.page_limit)
+        query = pagination.parse_numbered(req.params)
         found = await self._store.read(clients.listed, query.after, query.limit + 1)
         write(resp, query.page([shown(client._asdict()) for client in found]))
 
@@ -98,6 +100,7 @@ class Client:
         with_live_key(require(req, "admin"))
         if faults := self._schema.faults(document):
             raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
+        await client_providers.check(self._store, document)
         what, disabled = sorted(document), document.pop("disabled", None)
         doing = recorded(by(req), partial(acts.client_changed, _limits(document), disabled), clients.change)
         changed = await self._store.read(doing, id_of(id, KIND), _limits(document), disabled)

@@ -116,8 +116,8 @@ async def retry_all(
 async def matching(
     store: NotificationStore, client_id: int, filters: dict[str, Any], after: Position | None = None
 ) -> dict[str, Any]:
-    """Return how many notifications would be retried in all steps, counted up to RETRY_COUNT_LIMIT."""
-    most = store.settings.store.retry_count_limit
+    """Return how many notifications would be retried in all steps, counted up to `failures.COUNTED`."""
+    most = failures.COUNTED
     count = await store.read(failures.count, client_id, filters, after, most + 1)
     return {"matched": min(count, most), "more": count > most}
 

@@ -33,7 +33,7 @@ class Deliveries:
         self._store = store
 
     async def on_get(self, req: Request, resp: Response, id: str) -> None:
-        query = pagination.parse_deliveries(req.params, self._store.settings.store.page_limit)
+        query = pagination.parse_deliveries(req.params)
         endpoint = await owned(self._store, req, id)
         status = query.filters.get("status")
         found = await self._store.read(callbacks.deliveries, endpoint["id"], status, query.after, query.limit + 1)

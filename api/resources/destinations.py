@@ -62,7 +62,7 @@ class Destinations:
 
     async def on_get(self, req: Request, resp: Response) -> None:
         caller = require(req, "manage")
-        query = pagination.parse(req.params, self._store.settings.store.page_limit, {"cursor": name_after})
+        query = pagination.parse(req.params, {"cursor": name_after})
         found = await self._store.read(destinations.listed, caller.client_id, query.after, query.limit + 1)
         page = found[: query.limit]
         cursor = pagination.encoded(page[-1]["name"]) if len(found) > query.limit else None

@@ -33,7 +33,7 @@ class Events:
         caller = require(req, "read")
         streamed = req.client_prefers((JSON, sse.MEDIA_TYPE)) == sse.MEDIA_TYPE
         after = left(pagination.parse_stream(req.params), req.get_header(LAST)) if streamed else None
-        page = None if streamed else pagination.parse_numbered(req.params, self._store.settings.store.page_limit)
+        page = None if streamed else pagination.parse_numbered(req.params)
         story = await self._store.read(timeline.story, id_of(id, KIND), caller.client_id)
         if story is None:
             raise unknown(KIND)

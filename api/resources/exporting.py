@@ -21,6 +21,7 @@ from api.resources.representation import notification
 from db import exports
 from db.exports import Row, Wanted
 
+ROWS = 200  # that are read at a time
 MEDIA = "application/x-ndjson"
 # For clients that read only texts, such as browsers and some generated clients.
 TEXT = "text/plain; charset=utf-8"
@@ -54,9 +55,9 @@ def place(cursor: str, wanted: Wanted) -> Place:
     return Place(kind, after)
 
 
-def page(wanted: Wanted, at: Place, size: int) -> Page:
-    """Return up to `size` lines, or one line if it may contain files; raise Wrong for an invalid position."""
-    limit = 1 if wanted.attachments and at.kind == "notification" else size
+def page(wanted: Wanted, at: Place) -> Page:
+    """Return up to ROWS lines, or one line if it may contain files; raise Wrong for an invalid position."""
+    limit = 1 if wanted.attachments and at.kind == "notification" else ROWS
     try:
         found = exports.page(wanted, at.kind, at.after, limit)
     except ValueError:

@@ -57,7 +57,7 @@ class Export:
             raise invalid(HTTPStatus.BAD_REQUEST, [{"parameter": "after", "detail": str(why)}]) from None
 
     async def _page(self, wanted: Wanted, at: exporting.Place) -> Page:
-        return await self._store.read(exporting.page, wanted, at, self._store.settings.retention.export_page)
+        return await self._store.read(exporting.page, wanted, at)
 
     async def _lines(self, wanted: Wanted, page: Page) -> AsyncIterator[bytes]:
         count = page.rows

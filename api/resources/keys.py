@@ -74,7 +74,7 @@ class ClientKeys:
 
     async def on_get(self, req: Request, resp: Response, id: str) -> None:
         client, _ = _client(req, id)
-        query = pagination.parse_numbered(req.params, self._store.settings.store.page_limit)
+        query = pagination.parse_numbered(req.params)
         found = await self._store.read(keys.listed, client, query.after, query.limit + 1)
         if not found and await self._store.read(clients.one, client) is None:
             raise unknown("client")

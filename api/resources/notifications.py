@@ -60,7 +60,7 @@ class Notifications:
 
     async def on_get(self, req: Request, resp: Response) -> None:
         owner = require(req, "read").client_id
-        query = pagination.parse(req.params, self._store.settings.store.page_limit)
+        query = pagination.parse(req.params)
         page = await self._store.read(reports.newest, owner, query.filters, query.after, query.limit)
         next_place = pagination.cursor(page.after._asdict()) if page.after else None
         write(resp, {"items": [summary(row) for row in page.rows], "nextCursor": next_place})

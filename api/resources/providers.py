@@ -1,4 +1,4 @@
-"""/api/providers: what notifications are sent through. It needs the scope admin."""
+"""/api/providers: the accounts through which notifications are sent. It needs the scope admin."""
 
 from __future__ import annotations
 
@@ -71,6 +71,7 @@ def _shown(one: providers.Provider, use: Use) -> dict[str, Any]:
         "weight": one.weight_in_force,
         **shown({"down_since": one.opened_at}),
         "reason": one.reason if one.opened_at else None,
+        "refusedDomains": list(one.refused_domains),
         "workers": use.workers,
         "attempts": dict(use.attempts),
         "success": use.success,

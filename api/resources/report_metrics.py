@@ -1,14 +1,15 @@
-"""What reports say about the notifications of the last day, as Prometheus metrics."""
+"""What reports say about the notifications of the last day, and providers without reports, as Prometheus metrics."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from prometheus_client.core import GaugeMetricFamily, Metric
 
 from db.history.lately import COUNTED, HOURS, MOST, Lately, Numbers, lately
+from db.live_stats import Provider
 
 EVERY = 60.0  # seconds: the counts of a day change slowly, and reading those of many clients costs some milliseconds
 
@@ -35,6 +36,18 @@ def told(counts: Lately) -> Iterator[Metric]:
     ):
         if values:
             yield _gauge(label, words, values)
+
+
+def told_silence(providers: Sequence[Provider]) -> Iterator[Metric]:
+    """Yield a metric that says which providers are silent."""
+    family = GaugeMetricFamily(
+        "notify_provider_silent",
+        "1 while reports about what this provider took have stopped, compared with its own history.",
+        labels=("provider",),
+    )
+    for one in providers:
+        family.add_metric((one.name,), one.silent)
+    yield family
 
 
 def _gauge(label: str, words: str, values: Mapping[str, Numbers]) -> Metric:

@@ -52,7 +52,7 @@ class Reports:
 
     async def on_get(self, req: Request, resp: Response) -> None:
         require(req, "admin")
-        query = pagination.parse_numbered(req.params, self._store.settings.store.page_limit)
+        query = pagination.parse_numbered(req.params)
         found = await self._store.read(incoming_reports.unmatched, query.after or None, query.limit + 1)
         write(resp, query.page([_shown(row) for row in found]))
 

@@ -6,7 +6,7 @@ import asyncio
 import math
 import platform
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, NamedTuple
@@ -129,6 +129,7 @@ class Told(Collector):
         if self._seen:
             yield from _told(self._seen.stats, self._seen.pending)
             yield from report_metrics.told(self._seen.lately)
+            yield from report_metrics.told_silence(self._seen.stats.providers[:PROVIDERS])
 
 
 BUILD = ("version", "python")
@@ -153,19 +154,46 @@ def _told(seen: live_stats.LiveStats, pending: int) -> Iterator[Metric]:
 def _told_queues(seen: live_stats.LiveStats) -> Iterator[Metric]:
     nothing = live_stats.PriorityStats(0, 0.0)
     always = dict.fromkeys((*PRIORITIES, CALLBACK), nothing)
-    priorities = {(name,): stats for name, stats in (always | dict(seen.priorities)).items()}
+    priorities = {(name, _channel(name)): stats for name, stats in (always | dict(seen.priorities)).items()}
     yield _gauge(
         "oldest_due_seconds",
         "Seconds that the oldest notification has waited among those that may be sent now; 0 if there are none.",
         {priority: state.oldest_due for priority, state in priorities.items()},
-        "priority",
+        *("priority", "channel"),
     )
     yield _gauge(
         "pending_notifications",
         f"Pending notifications, including scheduled ones, counted up to {live_stats.COUNTED}.",
         {priority: state.waiting for priority, state in priorities.items()},
-        "priority",
+        *("priority", "channel"),
     )
+
+
+def _channel(queue: str) -> str:
+    """Return the channel of a queue, which is a priority for email, or such as `sms.high`."""
+    return queue if queue == CALLBACK else queue.rpartition(".")[0] or "email"
+
+
+def _told_providers(providers: Sequence[live_stats.Provider]) -> Iterator[Metric]:
+    for name, about, values in (
+        (
+            "provider_enabled",
+            "1 while operators have not switched this provider off.",
+            [one.enabled for one in providers],
+        ),
+        (
+            "provider_connections_limit",
+            "Connections (for push messages: requests at a time) that all workers together may use for a provider.",
+            [one.connections or 0 for one in providers],
+        ),
+        (
+            "provider_rate_limit",
+            "Notifications per second that all workers together may send through a provider; 0 if unlimited.",
+            [one.rate or 0.0 for one in providers],
+        ),
+    ):
+        labelled = {(one.name, one.channel): value for one, value in zip(providers, values, strict=True)}
+        yield _gauge(name, about, labelled, *("provider", "channel"))
 
 
 def _told_sending(seen: live_stats.LiveStats) -> Iterator[Metric]:
@@ -175,12 +203,7 @@ def _told_sending(seen: live_stats.LiveStats) -> Iterator[Metric]:
         {(provider.name,): provider.opened_at is not None for provider in seen.providers[:PROVIDERS]},
         "provider",
     )
-    yield _gauge(
-        "provider_silent",
-        "1 while reports about what this provider took have stopped, compared with its own history.",
-        {(provider.name,): provider.silent for provider in seen.providers[:PROVIDERS]},
-        "provider",
-    )
+    yield from _told_providers([one for one in seen.providers if one.connections is not None][:PROVIDERS])
     alive = [worker for worker in seen.workers if worker.alive]
     yield _gauge(
         "workers",

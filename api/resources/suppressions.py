@@ -66,7 +66,7 @@ class Suppressions:
 
     async def on_get(self, req: Request, resp: Response) -> None:
         caller = require(req, "read")
-        query = pagination.parse(req.params, self._store.settings.store.page_limit, PARSERS)
+        query = pagination.parse(req.params, PARSERS)
         found = await self._store.read(
             suppressions.newest, caller.client_id, query.filters, query.after, query.limit + 1
         )

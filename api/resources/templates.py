@@ -40,7 +40,7 @@ class Templates:
 
     async def on_get(self, req: Request, resp: Response) -> None:
         caller = require(req, "read")
-        query = pagination.parse(req.params, self._store.settings.store.page_limit, {"cursor": name_after})
+        query = pagination.parse(req.params, {"cursor": name_after})
         found = await self._store.read(templates.names, caller.client_id, query.after, query.limit + 1)
         page = found[: query.limit]
         more = len(found) > query.limit
@@ -113,7 +113,7 @@ class Versions:
 
     async def on_get(self, req: Request, resp: Response, name: str) -> None:
         caller = require(req, "read")
-        query = pagination.parse(req.params, self._store.settings.store.page_limit, {"cursor": _version_before})
+        query = pagination.parse(req.params, {"cursor": _version_before})
         found = await self._store.read(
             templates.versions, caller.client_id, template_name(name), query.after, query.limit + 1
         )

@@ -23,7 +23,7 @@ class Documents:
         self._default = next(iter(self._schemas))
 
     def faults(self, document: Any, rights: Rights) -> list[Fault]:
-        """Return the faults of a document whose template is not rendered yet; `read` may find more in one without."""
+        """Return the schema faults of a document, before its template is rendered. `read` finds the others."""
         name = self._name(document)
         faults = self._schemas[name].faults(document)
         if faults and isinstance(document, dict):
@@ -42,7 +42,8 @@ class Documents:
         return fields
 
     def text_faults(self, name: str, texts: Mapping[str, Any]) -> list[Fault]:
-        """Return the faults of rendered texts, by the schema of a channel; texts that it does not have are left out."""
+        """Return the faults of rendered texts by the schema of a channel; texts that the channel does not have are
+        ignored."""
         known = {field: text for field, text in texts.items() if field in self.fields(name)}
         found = self._schemas[name].faults({"type": name, **known})
         return [fault for fault in found if fault["pointer"].strip("/") in known]

@@ -1,7 +1,7 @@
 """Fast check of documents against the same schemas, about twenty times as fast as jsonschema.
 
 A document that passes is not checked again. For a document that does not, jsonschema finds the faults, and may find
-none. tests/unit/test_verdict.py tests that both agree.
+none. tests/unit/test_fast_validator.py tests that both agree.
 """
 
 from __future__ import annotations

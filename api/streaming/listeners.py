@@ -16,6 +16,7 @@ from settings import Settings
 
 log = logs.get("streams")
 
+STALL = 2  # heartbeats; a stream is closed when its client reads nothing for this long
 EVERY = 0.5  # seconds between two checks; a revoked key ends its streams after this time
 
 
@@ -67,7 +68,7 @@ class Listeners:
         for listener in list(self._open):
             if now >= listener.until:
                 listener.end(OVER)
-            elif now - listener.writing_since >= s.streams.stall:
+            elif now - listener.writing_since >= STALL * s.streams.heartbeat:
                 log.info("stream.cut", client=listener.caller.client_id, key=listener.caller.key_id)
                 self.remove(listener)
                 listener.cut(SLOW)

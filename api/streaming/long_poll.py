@@ -33,7 +33,7 @@ class LongPolls:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._waiting: dict[_Waiter, None] = {}
-        self._shares = Shares("watch", settings.streams.long_poll_waiting, divided=settings.http.auth != "off")
+        self._shares = Shares("watch", settings.streams.listeners, divided=settings.http.auth != "off")
         self._asking: asyncio.Task[None] | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="watch")
         self._hurry = asyncio.Event()

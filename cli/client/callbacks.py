@@ -115,7 +115,7 @@ def deliveries(client: Client, as_json: bool, id: int, **wanted: object) -> None
 @at_url
 @in_json
 def show_(client: Client, as_json: bool, id: int) -> None:
-    """Show the endpoint ID, and how it takes its callbacks."""
+    """Show the endpoint ID, and whether it accepts its callbacks."""
     one, health = client.callback(id).json, client.callback_health(id).json
     if as_json:
         click.echo(show.document(json.dumps({**one, "health": health})))

@@ -132,7 +132,7 @@ class Client:
         return self._ask("GET", f"{CALLBACKS}/{id}", "url")
 
     def callback_health(self, id: int) -> Answer:
-        """Return how an endpoint takes its callbacks."""
+        """Return the health of an endpoint: its last success and failure."""
         return self._ask("GET", f"{CALLBACKS}/{id}/health", "waiting")
 
     def change_callback(self, id: int, changes: Mapping[str, object]) -> Answer:

@@ -18,7 +18,7 @@ SLOW = 0.010  # seconds for a query; each notification needs several
 APART = 2.0  # seconds of difference between two clocks that does no harm
 LONG = 3_600.0  # seconds that a transaction may be open
 AGED, STOPPING = 1_000_000_000, 1_900_000_000  # age in transactions; the server stops at 2,100 million
-PER_SYSTEM = 12  # connections of an API process and a worker process, plus READ_THREADS
+PER_SYSTEM = 20  # connections of an API process and a worker process, plus READ_THREADS
 ASKED = 5  # queries; the fastest answer counts, because other probes use the CPU at the same time
 
 # setting, dangerous value, level, consequence

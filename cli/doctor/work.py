@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from actors.channels import registry
 from actors.queue.priorities import PRIORITIES
-from cli.doctor import reports
+from cli.doctor import provider_access, reports
 from cli.doctor.findings import Finding, ok, problem, warning
 from cli.terminal.moments import readable, span
 from db import callbacks, diagnosis, drain, obstacles, pauses
@@ -28,6 +28,8 @@ def findings(chosen: Settings) -> Iterator[Finding]:
     yield _waiting(now)
     yield from _unserved(now)
     yield from _breakers(now)
+    yield from provider_access.findings(now.workers)
+    yield from _refused_domains(now)
     yield from _callbacks()
     yield from _mail(now, chosen)
     yield from _shared_connections(now, chosen)
@@ -166,6 +168,12 @@ def _breakers(now: LiveStats) -> Iterator[Finding]:
         if provider.opened_at is not None:
             what = f"the breaker of {provider.name} is open since {readable(provider.opened_at)}: {provider.reason}"
             yield problem("breaker", what, "fix the mail server or SMTP_URL; sending then continues by itself")
+
+
+def _refused_domains(now: LiveStats) -> Iterator[Finding]:
+    for one in now.refused_domains:
+        what = f"{one.provider} refuses mail From {one.domain}: {one.reason}"
+        yield problem("breaker", what, "check SPF, DKIM and DMARC of the domain; its mails then continue by themselves")
 
 
 def _held(chosen: Settings) -> Iterator[Finding]:

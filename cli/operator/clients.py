@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
 import click
 
 from api.http.answers import shown
+from api.schemas import client_providers
 from cli.completion import completing
 from cli.operator import caller, store
 from cli.terminal import show
 from cli.terminal.failure import Refused
 from db import acts, lifecycle
+from db import providers as reported
 from db.audit import recorded
 from db.clients import Client, create, disable, enable, listed, update
+from settings import Settings
 
 COLUMNS = {
     "id": "ID",
@@ -25,6 +28,7 @@ COLUMNS = {
     "pending_limit": "MAX PENDING",
     "senders": "SENDERS",
     "phone_region": "REGION",
+    "providers": "PROVIDERS",
     "created_at": "CREATED",
     "disabled_at": "DISABLED",
 }
@@ -61,6 +65,13 @@ def _limits(command: F) -> F:
         click.option(
             "--phone-region", metavar="COUNTRY", help="Country of phone numbers without a country code, such as CH."
         ),
+        click.option(
+            "--provider",
+            "providers",
+            multiple=True,
+            metavar="NAME",
+            help="A provider that the client may use; may be repeated. Of a channel without one it may use all.",
+        ),
     ):
         command = option(command)
     return command
@@ -78,10 +89,13 @@ def clients() -> None:
 @click.option("--name", required=True, help="The name of the client.")
 @_limits
 @_json
-def create_(name: str, as_json: bool, senders: tuple[str, ...], **limits: int | str | None) -> None:
+def create_(
+    name: str, as_json: bool, senders: tuple[str, ...], providers: tuple[str, ...], **limits: int | str | None
+) -> None:
     """Create a client."""
     wanted = _wanted(limits, senders)
     with store.opened() as chosen:
+        wanted |= _by_channel(providers, chosen)
         store.checked("client", chosen, {"name": name, **shown(wanted)})
         made = recorded(caller.by(), acts.client_created, create)(name, wanted)
     if made is None:
@@ -118,18 +132,29 @@ def show_(name: str, as_json: bool) -> None:
 @click.argument("name", shell_complete=completing.clients)
 @_limits
 @click.option("--no-senders", is_flag=True, help="Let the client send from MAIL_FROM only.")
+@click.option("--all-providers", is_flag=True, help="Let the client use all providers again.")
 @_json
-def update_(name: str, as_json: bool, senders: tuple[str, ...], no_senders: bool, **limits: int | str | None) -> None:
-    """Change the limits and senders of the client NAME. `none` restores the limit of the settings."""
-    wanted = _wanted(limits, senders)
-    if no_senders:
-        wanted["senders"] = []
-    if not wanted:
+def update_(  # noqa: PLR0913, PLR0917
+    name: str,
+    as_json: bool,
+    senders: tuple[str, ...],
+    no_senders: bool,
+    providers: tuple[str, ...],
+    all_providers: bool,
+    **limits: int | str | None,
+) -> None:
+    """Change the limits, senders and providers of the client NAME. `none` restores the limit of the settings."""
+    wanted = _wanted(limits, senders) | ({"senders": []} if no_senders else {})
+    wanted |= {"providers": None} if all_providers else {}
+    if not (wanted or providers):
         raise click.UsageError(
-            "give at least one of --rate-limit, --daily-quota, --pending-limit, --phone-region, --sender and "
-            "--no-senders"
+            "give at least one of --rate-limit, --daily-quota, --pending-limit, --phone-region, --sender, --no-senders,"
+            " --provider and --all-providers"
         )
+    if providers and all_providers:
+        raise click.UsageError("give --provider or --all-providers, not both")
     with store.opened() as chosen:
+        wanted |= _by_channel(providers, chosen)
         found = store.client(name)
         store.checked("client_changes", chosen, shown(wanted))
         changed = recorded(caller.by(), partial(acts.client_changed, wanted, None), update)(found.id, wanted)
@@ -175,6 +200,17 @@ def _wanted(limits: dict[str, int | str | None], senders: tuple[str, ...]) -> di
     return {**wanted, "senders": list(senders)} if senders else wanted
 
 
+def _by_channel(names: Sequence[str], chosen: Settings) -> dict[str, Any]:
+    """Return the names of providers as the field of a client; raises Refused if there is no such provider."""
+    if not names:
+        return {}
+    try:
+        known = {**client_providers.configured(chosen), **reported.channels()}
+        return {"providers": client_providers.by_channel(dict.fromkeys(names), known)}
+    except client_providers.UnknownProvider as unknown:
+        raise Refused(f"--provider: {unknown}") from None
+
+
 def _say(client: Client, as_json: bool) -> None:
     if as_json:
         store.say(client._asdict())
@@ -183,4 +219,5 @@ def _say(client: Client, as_json: bool) -> None:
 
 
 def _readable(client: Client) -> dict[str, Any]:
-    return {**client._asdict(), "senders": " ".join(client.senders)}
+    providers = " ".join(name for names in (client.providers or {}).values() for name in names)
+    return {**client._asdict(), "senders": " ".join(client.senders), "providers": providers or "all"}

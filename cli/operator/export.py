@@ -28,7 +28,7 @@ def export(client: str, recipient: str | None, attachments: bool, after: str | N
     if recipient is not None and (fault := address_fault(recipient)):
         raise Refused(f"--recipient: must be {FORMS}: {fault}")
     out = sys.stdout.buffer
-    with store.opened() as chosen:
+    with store.opened():
         owner = store.client(client)
         wanted = Wanted(owner.id, normalised(recipient) if recipient else None, attachments)
         try:
@@ -39,7 +39,7 @@ def export(client: str, recipient: str | None, attachments: bool, after: str | N
         audit.record(caller.by(), begun)
         count = 0
         while at is not None:
-            page = exporting.page(wanted, at, chosen.retention.export_page)
+            page = exporting.page(wanted, at)
             out.write(page.lines)
             count, at = count + page.rows, page.next_place
         out.write(exporting.end(count))

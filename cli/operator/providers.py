@@ -1,4 +1,4 @@
-"""`notify providers`: what notifications are sent through. Uses the database directly."""
+"""`notify providers`: the accounts through which notifications are sent. Uses the database directly."""
 
 from __future__ import annotations
 
@@ -41,6 +41,9 @@ def providers(context: click.Context, as_json: bool) -> None:
             store.say(one._asdict() | {"workers": use.workers, "attempts": dict(use.attempts), "success": use.success})
     else:
         click.echo(show.table((row(one, use) for one, use in found), COLUMNS))
+        for one, _ in found:
+            for refused in one.refused_domains:
+                click.echo(show.plain(f"\n{one.name} refuses mail From {refused['domain']}: {refused['reason']}"))
         if not found:
             click.echo("\nNo worker has reported a provider yet; to start some: dramatiq actors -p 2 -t 8")
 

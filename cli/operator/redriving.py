@@ -55,7 +55,7 @@ class InDatabase:
         self._chosen, self._client, self._filters, self._place = chosen, client, filters, place
 
     def count(self) -> Count:
-        most, found = self._chosen.store.retry_count_limit, 0
+        most, found = failures.COUNTED, 0
         with lasting(STATEMENT_TIMEOUT):
             for place in self._places():
                 found += failures.count(place.client_id, self._filters, place.after, most + 1 - found)

@@ -26,7 +26,7 @@ def workers(as_json: bool) -> None:
     """Show the worker processes, oldest first, and what each has done since it started.
 
     A worker is alive if its last heartbeat is younger than WORKER_TIMEOUT. The others rescue the notifications of
-    a silent worker, which disappears from this list after WORKERS_KEPT.
+    a silent worker, which disappears from this list after a day.
     """
     with store.opened() as chosen:
         now = found(chosen.delivery.worker_timeout)

@@ -1,4 +1,4 @@
-"""Where the SMTP server listens, and its certificate."""
+"""Address at which the SMTP server listens, and its certificate."""
 
 from __future__ import annotations
 

@@ -16,7 +16,13 @@ RENAMED = {
     "lastOutcome": "reason",
     "url": "endpoint",
 }
+_TYPED = f"{__name__}.typed"
 _TWO_WORDS = re.compile(r"\b[a-z]+[A-Z]\w*")  # sendAt, but not "html", which may be meant as the word
+
+
+def typed(field: str, option: str) -> None:
+    """Note that a person typed this option for a field of the API, which has another option too."""
+    click.get_current_context().meta.setdefault(_TYPED, {})[field] = option
 
 
 def explained(faults: Iterable[Mapping[str, str]], command: click.Command | None) -> list[str]:
@@ -31,7 +37,9 @@ def explained(faults: Iterable[Mapping[str, str]], command: click.Command | None
 
 def _options(command: click.Command | None) -> dict[str, str]:
     """Return what a person types for each field of the API: `--at`, or `ADDRESS` for an argument."""
-    return {_camel_case(one.name or ""): _typed(one) for one in (command.params if command else ())}
+    context = click.get_current_context(silent=True)
+    chosen: dict[str, str] = context.meta.get(_TYPED, {}) if context else {}
+    return {_camel_case(one.name or ""): _typed(one) for one in (command.params if command else ())} | chosen
 
 
 def _typed(parameter: click.Parameter) -> str:

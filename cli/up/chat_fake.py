@@ -1,4 +1,5 @@
-"""Local places for chat messages and webhooks in `notify up`: destinations that lead here are caught in the inbox."""
+"""Local server for chat messages and webhooks of `notify up`: it stores what destinations with its URL receive in the
+inbox."""
 
 from __future__ import annotations
 

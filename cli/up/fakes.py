@@ -1,4 +1,4 @@
-"""Local providers of `notify up` for channels other than e-mail: they store what they get in the inbox.
+"""Local providers of `notify up` for channels other than e-mail: they store each message in the inbox.
 
 They are HTTP servers on one port of loopback, with a path for each channel, and deliver nothing.
 """
@@ -22,7 +22,7 @@ SHOWN = 60  # characters of a text in the inbox's list
 
 
 class Caught(NamedTuple):
-    """What a local provider got. In the inbox it is a mail of these parties, with this text."""
+    """Message that a local provider received. The inbox shows it as a mail with this sender, recipient and text."""
 
     sender: str
     recipient: str

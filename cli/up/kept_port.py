@@ -1,4 +1,5 @@
-"""Port of the local providers of `notify up`, the same in each run: destinations in the database have it."""
+"""Port of the local providers of `notify up`. It stays the same from run to run, because destinations in the database
+contain it."""
 
 from __future__ import annotations
 

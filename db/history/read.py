@@ -26,10 +26,9 @@ WINDOWS = {"24h": Window(24, 1), "7d": Window(168, 6), "30d": Window(720, 24)}
 
 
 class Counts(NamedTuple):
-    """How notifications ended. `p50` and `p95`: seconds to delivery, as the bound of their class; None without any.
-
-    `reported`: those of the sent ones about which a report came; `delivered`, `bounced`, `complained`: what it said.
-    """
+    """Counts of notifications by how they ended. `p50` and `p95`: seconds to delivery, as the bound of their class;
+    None without any. `reported`: those of the sent ones about which a report came; `delivered`, `bounced`,
+    `complained`: what it said."""
 
     sent: int = 0
     failed: int = 0

@@ -11,6 +11,8 @@
            +--------------+-> failed <-----------+
             accept: the recipient is suppressed
 
+A pending row may wait for evidence about an attempt without an answer: see `unanswered`.
+
 Rules for every function here:
 
 - Losing a race is a value: a function returns what it moved and leaves out the rest.
@@ -31,14 +33,17 @@ from db.lifecycle.claim import AHEAD, begin, claim, doubt, reroute, still_due, s
 from db.lifecycle.endpoints import enqueue_test, redrive_callbacks
 from db.lifecycle.operate import MOST_ACTS, cancel, cancel_all, redrive, redrive_all, reschedule
 from db.lifecycle.rescue import expire, release_unheld, rescue
-from db.lifecycle.settle import bounced, failed, postpone, release, retry, sent, settle
+from db.lifecycle.settle import awaiting, bounced, failed, postpone, release, retry, sent, settle
+from db.lifecycle.unanswered import Spacing, give_up, replay
 
 __all__ = [
     "AHEAD",
     "BOUNDED_WAIT",
     "MOST_ACTS",
+    "Spacing",
     "accept",
     "accept_keyed",
+    "awaiting",
     "begin",
     "bounced",
     "cancel",
@@ -48,6 +53,7 @@ __all__ = [
     "enqueue_test",
     "expire",
     "failed",
+    "give_up",
     "milliseconds",
     "postpone",
     "redrive",
@@ -55,6 +61,7 @@ __all__ = [
     "redrive_callbacks",
     "release",
     "release_unheld",
+    "replay",
     "reroute",
     "reschedule",
     "rescue",

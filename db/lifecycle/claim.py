@@ -10,7 +10,8 @@ from db.history.ends import COUNT_END
 from db.lifecycle.clauses import HELD, UNCLAIMED, WITHIN, by_claim, returned_ids, span
 from db.pauses import paused
 from db.prepared import prepared
-from db.records import CLAIMED_COLUMNS, Claimed, Sending
+from db.provider_access import RESTRICTED
+from db.records import CLAIMED_COLUMNS, Claimed, EvidenceWait, Sending
 from db.suppressions import listed
 from db.telling import ENQUEUE_CALLBACKS, append_event
 
@@ -26,13 +27,16 @@ _LATE = "greatest(0, extract(epoch FROM clock_timestamp() - asked.next_attempt_a
 # `claim`), span.
 _CLAIM = f"""
         WITH asked AS MATERIALIZED (
-            SELECT id, status, next_attempt_at, expires_at, client_id, type, recipient, mailboxes FROM notifications
+            SELECT id, status, next_attempt_at, expires_at, evidence_until, client_id, type, recipient, mailboxes
+            FROM notifications
             WHERE id = ANY(%s) AND (sandbox OR id <> ALL(%s::bigint[]))
                   AND (%s::text[] IS NULL OR type = ANY(%s::text[])) ORDER BY id FOR UPDATE SKIP LOCKED
         )
         UPDATE notifications AS n
         SET status = 'processing', claim = n.claim + 1, claimed_at = now(), claimed_by = %s,
-            claimed_list = given.mark, claimed_provider = coalesce(n.bound_provider, given.provider),
+            claimed_list = given.mark,
+            claimed_provider = coalesce(n.bound_provider,
+                                        CASE WHEN n.client_id <> ALL({RESTRICTED}) THEN given.provider END),
             next_attempt_at = NULL, dispatch_after = NULL, parked = false,
             -- If a retry commits at this moment, PostgreSQL first checks the constraints on the old, failed version.
             failure_reason = NULL, finished_at = NULL
@@ -40,6 +44,7 @@ _CLAIM = f"""
              LEFT JOIN {listed("asked")} ON true
         WHERE n.id = asked.id AND {WITHIN} AND asked.status = 'pending' AND asked.next_attempt_at <= now()
               AND (asked.expires_at IS NULL OR asked.expires_at > now())
+              AND (asked.evidence_until IS NULL OR asked.evidence_until > now())
               AND NOT {paused("asked")} AND listed.error IS NULL
         RETURNING {_CLAIMED}, {_THROTTLED_FOR}, {_LATE}, {append_event("'claimed'")}
         """
@@ -47,7 +52,7 @@ _CLAIM = f"""
 _SUPPRESS = f"""
         WITH asked AS MATERIALIZED (
             SELECT id, status, next_attempt_at, client_id, recipient, mailboxes FROM notifications
-            WHERE id = ANY(%s) ORDER BY id FOR UPDATE SKIP LOCKED
+            WHERE id = ANY(%s) AND evidence_until IS NULL ORDER BY id FOR UPDATE SKIP LOCKED
         )
         UPDATE notifications AS n
         SET status = 'failed', failure_reason = 'suppressed', finished_at = now(),
@@ -72,9 +77,13 @@ _REROUTE = f"""
 
 _DOUBT = f"""
         WITH {HELD}
-        UPDATE notifications AS n SET in_doubt_since = now()
-        FROM held JOIN unnest(%s::bigint[], %s::bigint[]) AS given (id, claim) USING (id, claim)
+        UPDATE notifications AS n
+        SET in_doubt_since = now(), doubt_until = coalesce(n.evidence_until, now() + given.wait * interval '1 second'),
+            claimed_provider = coalesce(n.claimed_provider, given.provider)
+        FROM held JOIN unnest(%s::bigint[], %s::bigint[], %s::float8[], %s::text[])
+             AS given (id, claim, wait, provider) USING (id, claim)
         WHERE n.id = held.id AND {WITHIN} AND held.status = 'processing'
+              AND (n.evidence_until IS NULL OR n.evidence_until > now())
         RETURNING n.id
         """
 
@@ -97,8 +106,9 @@ def claim(  # noqa: PLR0913, PLR0917
     if it is a sandbox notification: the breaker of a provider does not hold those back.
 
     `providers` are the names of the providers through which the ids are to be sent, where there are several; the rows
-    keep them. `types` are those that the worker can deliver, by default all; rows of another type are left alone. A row
-    that is bound to a provider (see `settle`) keeps that one instead: see `Claimed.bound_provider`.
+    keep them, except those of clients that may not use every provider: call `reroute` for these. `types` are those that
+    the worker can deliver, by default all; rows of another type are left alone. A row that is bound to a provider (see
+    `settle`) keeps that one instead: see `Claimed.bound_provider`.
     """
     asked = list(dict.fromkeys(ids))
     begun = asked if at_once is None else at_once
@@ -139,13 +149,21 @@ def reroute(claims: Sequence[tuple[int, int]], provider: str) -> list[int]:
     return returned_ids(_REROUTE, ids, provider, *rest)
 
 
-def doubt(claims: Sequence[tuple[int, int]]) -> set[tuple[int, int]]:
+def doubt(
+    claims: Sequence[tuple[int, int]], waits: Mapping[int, EvidenceWait] = MappingProxyType({})
+) -> set[tuple[int, int]]:
     """processing -> processing, in doubt: until it is settled, nobody can know whether it was sent.
 
     Call it for `onUncertain: "hold"` before the body goes out. Return the (id, claim) pairs still owned; send no
-    other.
+    other. One that waits for evidence about an earlier attempt is refused once that time is over, because the provider
+    may no longer recognise the repetition.
+
+    `waits`: by id, how long evidence about this attempt may come; without it, none can come.
     """
-    owned = returned_ids(_DOUBT, *by_claim(claims))
+    ids, *rest, low, high = by_claim(claims)
+    given = [waits.get(id) for id, _ in claims]
+    seconds, providers = [one and one.seconds for one in given], [one and one.provider for one in given]
+    owned = returned_ids(_DOUBT, ids, *rest, seconds, providers, low, high)
     return {(id, claim) for id, claim in claims if id in owned}
 
 

@@ -7,7 +7,17 @@ from collections.abc import Iterable, Sequence
 from db.database import rows
 
 # For SET: the columns that only a claimed row has.
-UNCLAIMED = "claimed_at = NULL, claimed_by = NULL, claimed_list = NULL, claimed_provider = NULL, in_doubt_since = NULL"
+UNCLAIMED = (
+    "claimed_at = NULL, claimed_by = NULL, claimed_list = NULL, claimed_provider = NULL, in_doubt_since = NULL,"
+    " doubt_until = NULL"
+)
+
+# For SET (alias n): until when a row waits for evidence, counted from the first attempt without an answer. No worker
+# may claim it from then on, so `next_attempt_at` is this moment too.
+KEPT_UNTIL = "coalesce(n.evidence_until, n.doubt_until, now())"
+# For SET: when the relay enqueues it. It never should: a day later, so that workers of a version before
+# 0059_unanswered, which know nothing of the wait, leave the row to those that do.
+NOT_BEFORE = f"{KEPT_UNTIL} + interval '1 day'"
 
 # For WHERE. The ids alone would do, but a range lets the planner skip the blocks (partitions) that hold none of them.
 # Parameters: see `span`.

@@ -1,4 +1,4 @@
-"""What reports prove about notifications: the delivery status climbs, and an unknown outcome is settled.
+"""Apply reports to notifications: raise the delivery status, and settle unknown outcomes.
 
     sent < delayed < delivered < bounced < complained
 
@@ -29,7 +29,7 @@ WAITS = 7 * 86_400  # seconds that evidence waits for its notification to be sen
 SOFT, SOFT_WITHIN = 5, 14 * 86_400
 
 _STATUS = {"delayed": "unconfirmed", "delivered": "delivered", "bounced": "bounced", "complained": "complained"}
-KINDS = frozenset({*_STATUS, "unsubscribed"})
+KINDS = frozenset({*_STATUS, "taken", "unsubscribed"})
 _RANK = "coalesce(array_position(ARRAY['unconfirmed', 'delivered', 'bounced', 'complained'], {}), 0)"
 # For WHERE (alias n): an attempt had no answer, and the notification is pending or failed because of that.
 _UNKNOWN = """(n.status = 'pending' OR n.failure_reason IN ('outcome-unknown', 'exhausted'))
@@ -38,7 +38,7 @@ _UNKNOWN = """(n.status = 'pending' OR n.failure_reason IN ('outcome-unknown', '
 
 
 class Evidence(NamedTuple):
-    """What a report says about one recipient of a notification.
+    """Statement of a report about one recipient of a notification.
 
     `about_copy`: it is about a recipient of a copy. `recipient`: the normalised address, None if it is not known.
     """
@@ -57,7 +57,7 @@ class Evidence(NamedTuple):
 
     @property
     def digest(self) -> bytes:
-        """What distinguishes it: a report that is repeated says the same."""
+        """Digest by which a repeated report is recognised."""
         told = (self.kind, self.recipient, self.bounce_class, self.code, self.event_id)
         return hashlib.sha256(repr(told).encode()).digest()
 
@@ -88,7 +88,7 @@ _PROVE = f"""
         WITH proved AS (
             UPDATE notifications AS n
             SET status = 'sent', finished_at = now(), failure_reason = NULL, next_attempt_at = NULL,
-                dispatch_after = NULL, parked = false, throttled_since = NULL, {UNCLAIMED}
+                dispatch_after = NULL, parked = false, throttled_since = NULL, evidence_until = NULL, {UNCLAIMED}
             FROM (SELECT provider {_UNANSWERED}) AS v
             WHERE n.id = %s AND {GUARD} AND {_UNKNOWN}
             RETURNING n.id, {ENDED}, {ENQUEUE_CALLBACKS}, {append_event("'sent'")}

@@ -22,7 +22,8 @@ HAS_ROOM = f"""NOT EXISTS (SELECT FROM events WHERE notification_id = notificati
 
 # For SET: pending and due now, with all attempts ahead.
 ANEW = f"""status = 'pending', retry_count = 0, failure_reason = NULL, finished_at = NULL, parked = false,
-            {UNCLAIMED}, bound_provider = NULL, throttled_since = NULL, next_attempt_at = now()"""
+            {UNCLAIMED}, bound_provider = NULL, throttled_since = NULL, evidence_until = NULL,
+            next_attempt_at = now()"""
 
 # The event keeps the failure that the retry ends: the row no longer has it. Parameter: the operator's key.
 RECORD_RETRY = """INSERT INTO events (notification_id, name, detail)
@@ -33,7 +34,8 @@ RECORD_RETRY = """INSERT INTO events (notification_id, name, detail)
 _CANCEL = f"""
             WITH cancelled AS (
                 UPDATE notifications AS n
-                SET status = 'cancelled', finished_at = now(), next_attempt_at = NULL, dispatch_after = NULL
+                SET status = 'cancelled', finished_at = now(), next_attempt_at = NULL, dispatch_after = NULL,
+                    evidence_until = NULL
                 WHERE id = %s AND client_id = %s AND {GUARD} AND (sandbox OR NOT %s)
                       AND status = 'pending'
                 RETURNING n.id, {ENQUEUE_CALLBACKS}, {COUNT_END}, {append_event("'cancelled'")}
@@ -53,7 +55,8 @@ _CANCEL_ALL = f"""
             WHERE n.id = ANY(ARRAY(SELECT id FROM waiting)) ORDER BY n.id FOR UPDATE
         ), cancelled AS (
             UPDATE notifications AS n
-            SET status = 'cancelled', finished_at = now(), next_attempt_at = NULL, dispatch_after = NULL
+            SET status = 'cancelled', finished_at = now(), next_attempt_at = NULL, dispatch_after = NULL,
+                    evidence_until = NULL
             FROM held WHERE n.id = held.id AND held.status = 'pending'
             RETURNING n.id, {ENQUEUE_CALLBACKS}, {COUNT_END}, {append_event("'cancelled'")}
         )
@@ -68,7 +71,8 @@ _RESCHEDULE = f"""
             WITH wanted AS MATERIALIZED (
                 SELECT id, send_at, expires_at, (send_at, expires_at) IS DISTINCT FROM (was_send_at, was_expires_at)
                        OR %s AND next_attempt_at > now() AND next_attempt_at <> greatest(send_at, now()) AS changed
-                FROM (SELECT id, status, next_attempt_at, send_at AS was_send_at, expires_at AS was_expires_at,
+                FROM (SELECT id, status, next_attempt_at, evidence_until,
+                             send_at AS was_send_at, expires_at AS was_expires_at,
                              CASE WHEN %s THEN %s::timestamptz ELSE send_at END AS send_at,
                              CASE WHEN %s THEN %s::timestamptz ELSE expires_at END AS expires_at
                       FROM notifications
@@ -76,6 +80,7 @@ _RESCHEDULE = f"""
                             AND {HAS_ROOM}
                       FOR UPDATE) AS held
                 WHERE status = 'pending' AND (expires_at IS NULL OR expires_at > greatest(send_at, now()))
+                      AND (evidence_until IS NULL OR NOT %s)
             ), moved AS (
                 UPDATE notifications AS n
                 SET send_at = wanted.send_at, expires_at = wanted.expires_at,
@@ -94,7 +99,7 @@ _RESCHEDULE = f"""
 
 _REDRIVE = f"""
             WITH failed AS MATERIALIZED (
-                SELECT id, status, failure_reason, finished_at FROM notifications
+                SELECT id, status, evidence_until, failure_reason, finished_at FROM notifications
                 WHERE id = %s AND client_id = %s AND callback_id IS NOT DISTINCT FROM %s::bigint
                       AND (sandbox OR NOT %s)
                       AND (expires_at IS NULL OR expires_at > now()) AND {HAS_ROOM}
@@ -102,7 +107,9 @@ _REDRIVE = f"""
             ), redriven AS (
                 UPDATE notifications AS n
                 SET {ANEW}, rung = true, dispatch_after = now() + %s * interval '1 second'
-                FROM failed WHERE n.id = failed.id AND failed.status = 'failed'
+                FROM failed
+                WHERE n.id = failed.id
+                      AND (failed.status = 'failed' OR failed.status = 'pending' AND failed.evidence_until IS NOT NULL)
                 RETURNING n.id, {append_event("'retried'")}
             )
             {RECORD_RETRY}
@@ -129,8 +136,9 @@ def cancel_all(client_id: int, most: int, key: int | None = None) -> list[int]:
 def reschedule(id: int, client_id: int, times: Times, key: int | None = None, *, only_sandbox: bool = False) -> bool:
     """pending -> pending, with another `send_at` or `expires_at`. The relay enqueues it.
 
-    Return False where the row is not pending, would be too late at once, or has MOST_ACTS events. Times that change
-    nothing are accepted and leave no event.
+    Return False where the row is not pending, would be too late at once, or has MOST_ACTS events, and for another
+    `send_at` where it waits for evidence: it may have been sent. Times that change nothing are accepted and leave no
+    event.
     """
     moved = returned_ids(
         _RESCHEDULE,
@@ -139,7 +147,7 @@ def reschedule(id: int, client_id: int, times: Times, key: int | None = None, *,
         id,
         client_id,
         only_sandbox,
-        *[times.sends] * 4,
+        *[times.sends] * 5,
         key,
     )
     return bool(moved)
@@ -154,7 +162,7 @@ def redrive(  # noqa: PLR0913 - whose row, and on whose behalf
     *,
     only_sandbox: bool = False,
 ) -> bool:
-    """failed -> pending, with all attempts ahead: an operator's retry.
+    """failed -> pending, with all attempts ahead: an operator's retry. It also ends a wait for evidence.
 
     The caller enqueues it; the relay does so if it is still pending after `grace` seconds. Return False where the row
     has not failed, has expired (it would only fail again), or has MOST_ACTS events. To retry a callback, give

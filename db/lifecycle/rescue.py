@@ -39,22 +39,25 @@ _RESCUE = f"""
             WHERE n.status = 'processing' ORDER BY begun, n.id LIMIT %s FOR UPDATE OF n SKIP LOCKED
         ), rescued AS (
             UPDATE notifications AS n
-            SET status = CASE WHEN ended IS NULL THEN 'pending' ELSE 'failed' END, {UNCLAIMED},
+            SET status = CASE WHEN ended IS NULL THEN 'pending' ELSE 'failed' END, {UNCLAIMED}, evidence_until = until,
                 alone = n.alone OR begun, rung = false,
-                bound_provider = CASE WHEN begun AND n.failover = 'safe'
+                bound_provider = CASE WHEN begun AND (n.failover = 'safe' AND n.on_uncertain = 'resend'
+                                                      OR until IS NOT NULL)
                                       THEN coalesce(n.bound_provider, n.claimed_provider) ELSE n.bound_provider END,
                 attempt_count = attempt_count + begun::int,
                 retry_count = retry_count + (begun AND ended IS NULL)::int,
                 last_error = CASE WHEN begun THEN 'the worker died or hung while it held this notification'
                                   ELSE n.last_error END,
                 failure_reason = ended,
-                next_attempt_at = CASE WHEN ended IS NULL THEN due END,
-                dispatch_after = CASE WHEN ended IS NULL THEN due END,
+                next_attempt_at = CASE WHEN ended IS NULL THEN coalesce(until, due) END,
+                dispatch_after = CASE WHEN ended IS NULL THEN coalesce(until + interval '1 day', due) END,
                 finished_at = CASE WHEN ended IS NOT NULL THEN now() END
-            FROM (SELECT id, begun, n.claimed_by AS worker, n.claimed_at AS since,
+            FROM (SELECT id, begun, coalesce(n.evidence_until, n.doubt_until) AS until,
+                         n.claimed_by AS worker, n.claimed_at AS since,
                          coalesce(n.claimed_provider, n.type) AS provider,
                          now() + begun::int * random() * (2 ^ n.retry_count - 1) * %s * interval '1 second' AS due,
-                         CASE WHEN n.in_doubt_since IS NOT NULL THEN 'outcome-unknown'
+                         CASE WHEN coalesce(n.evidence_until, n.doubt_until) IS NOT NULL THEN NULL
+                              WHEN n.in_doubt_since IS NOT NULL THEN 'outcome-unknown'
                               WHEN begun AND n.retry_count + 1 >= CASE n.type WHEN 'callback' THEN %s ELSE %s END
                               THEN 'exhausted' END AS ended
                   FROM abandoned JOIN notifications AS n USING (id)) AS lost
@@ -76,8 +79,9 @@ _EXPIRE = f"""
             ORDER BY expires_at LIMIT %s FOR UPDATE SKIP LOCKED
         )
         UPDATE notifications AS n
-        SET status = 'failed', failure_reason = 'expired', finished_at = now(),
-            next_attempt_at = NULL, dispatch_after = NULL
+        SET status = 'failed', finished_at = now(), next_attempt_at = NULL, dispatch_after = NULL,
+            failure_reason = CASE WHEN evidence_until IS NULL THEN 'expired' ELSE 'outcome-unknown' END,
+            evidence_until = NULL
         WHERE n.id = ANY(ARRAY(SELECT id FROM late))
         RETURNING n.id, {ENQUEUE_CALLBACKS}, {COUNT_END}, {append_event("'failed'")}
         """
@@ -101,6 +105,8 @@ def rescue(  # noqa: PLR0913, PLR0917
     callback_attempts: int | None = None,
 ) -> list[int]:
     """processing -> pending, for rows whose worker is dead or hangs; -> failed if no attempt is left or in doubt.
+
+    A row in doubt is pending until evidence settles it, if any can come: see `unanswered.give_up`.
 
     A worker is dead if it was not seen for its own WORKER_TIMEOUT. It hangs if it has held a row for its own
     STUCK_AFTER and does not report that it has the outcome and cannot record it. `worker_timeout` and
@@ -127,5 +133,8 @@ def rescue(  # noqa: PLR0913, PLR0917
 
 
 def expire(most: int) -> list[int]:
-    """pending -> failed (expired), for up to `most` rows whose `expires_at` has passed. Return their ids."""
+    """pending -> failed (expired), for up to `most` rows whose `expires_at` has passed. Return their ids.
+
+    One that waits for evidence has the reason `outcome-unknown`: it may have been sent in time.
+    """
     return returned_ids(_EXPIRE, most)

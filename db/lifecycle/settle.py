@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from db.history.ends import ENDED, counting
 from db.lifecycle.claim import RECORD_SENDING, sending_values
-from db.lifecycle.clauses import HELD, UNCLAIMED, WITHIN, by_claim, returned_ids, span
+from db.lifecycle.clauses import HELD, KEPT_UNTIL, NOT_BEFORE, UNCLAIMED, WITHIN, by_claim, returned_ids, span
 from db.prepared import prepared
 from db.records import Attempt, Claimed, Sending, Settlement
 from db.settlement_rows import settlement_rows
@@ -63,6 +63,14 @@ def retry(claimed: Claimed, attempt: Attempt, delay: float) -> Settlement:
     return Settlement(claimed.id, claimed.claim, "pending", attempt, delay=delay)
 
 
+def awaiting(claimed: Claimed, attempt: Attempt) -> Settlement:
+    """processing -> pending, until evidence settles it or the time for that is over; the attempt counts.
+
+    For `onUncertain: "hold"`, after `doubt` with a time. It is sent again only by `replay`.
+    """
+    return Settlement(claimed.id, claimed.claim, "pending", attempt)
+
+
 def failed(claimed: Claimed, attempt: Attempt, reason: str) -> Settlement:
     """processing -> failed: `rejected`, `exhausted` or `outcome-unknown`."""
     return Settlement(claimed.id, claimed.claim, "failed", attempt, reason=reason)
@@ -113,10 +121,14 @@ def _settle(settlement_row: str, *, bounces: bool, sending: bool) -> str:
                 retry_count = n.retry_count + (v.status = 'pending')::int,
                 last_error = CASE WHEN v.status = 'sent' THEN n.last_error ELSE v.text END,
                 failure_reason = v.reason,
-                next_attempt_at = now() + v.delay * interval '1 second',
-                dispatch_after = now() + (v.delay + %s) * interval '1 second',
+                next_attempt_at = CASE WHEN v.status = 'pending'
+                                       THEN coalesce(now() + v.delay * interval '1 second', {KEPT_UNTIL}) END,
+                dispatch_after = CASE WHEN v.status = 'pending'
+                                      THEN coalesce(now() + (v.delay + %s) * interval '1 second', {NOT_BEFORE}) END,
+                evidence_until = CASE WHEN v.status = 'pending' AND v.delay IS NULL THEN {KEPT_UNTIL}
+                                      WHEN v.status = 'pending' THEN n.evidence_until END,
                 throttled_since = NULL,
-                bound_provider = CASE WHEN v.outcome = 'uncertain' AND n.failover = 'safe'
+                bound_provider = CASE WHEN v.outcome = 'uncertain' AND (n.failover = 'safe' OR v.delay IS NULL)
                                       THEN coalesce(n.bound_provider, v.provider) ELSE n.bound_provider END,
                 finished_at = CASE WHEN v.status <> 'pending' THEN now() END
             FROM held JOIN settlement AS v USING (id, claim)

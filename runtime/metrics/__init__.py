@@ -102,6 +102,21 @@ breaker = counter("breaker_transitions", "Breakers opened or closed by workers."
 failovers = counter(
     "failovers", "Notifications handed to another provider, because this one had certainly not taken them.", "provider"
 )
+provider_attempts = counter(
+    "provider_attempts", "Attempts through each provider, by outcome.", *("provider", "channel", "outcome")
+)
+provider_senders = gauge(
+    "provider_senders",
+    "Connections (for push messages: requests at a time) that workers use for a provider now.",
+    "provider",
+    mode="livesum",
+)
+provider_waiting = gauge(
+    "provider_waiting",
+    "Notifications that workers have claimed for a provider, and for which no connection is free.",
+    "provider",
+    mode="livesum",
+)
 reports = counter(
     "reports",
     "Reports about mails that workers have read. Source: api, smtp or a provider. State: matched, unmatched, ignored "
@@ -130,6 +145,9 @@ FAMILIES: tuple[Family[Counter] | Family[Histogram] | Family[Gauge], ...] = (
         upkeep,
         breaker,
         failovers,
+        provider_attempts,
+        provider_senders,
+        provider_waiting,
         connections,
         processes,
         memory,

@@ -1,4 +1,4 @@
-"""A client that uses everything there is, and whose every word must stay out of the logs."""
+"""A client that uses every feature with private texts, none of which may appear in the logs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From the outside: a POST, a mail, and the client's own server is told, whatever it does at first."""
+"""A POST, a mail, and a callback to the client's own server, which may fail at first."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_callbacks_to_a_broken_endpoint_arrive_when_it_works_again(world: World,
     assert len({post.headers["webhook-id"] for post in hooks.posts}) == 20
 
 
-def test_an_endpoint_that_hangs_holds_up_neither_mail_nor_others(world: World, hooks: Hooks) -> None:
+def test_an_endpoint_that_hangs_delays_neither_mails_nor_other_callbacks(world: World, hooks: Hooks) -> None:
     with Hooks() as hanging:
         hanging.answer = hanging.hang
         made = world.system.client.post("/api/callbacks", {"url": hanging.url}).json["id"]

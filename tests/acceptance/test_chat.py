@@ -160,7 +160,7 @@ def test_a_pause_shorter_than_a_second_costs_no_attempt_either(places: Places) -
     assert (shown["status"], shown["attemptCount"]) == ("sent", 1)
 
 
-def test_a_destination_in_a_pause_holds_up_no_other(places: Places) -> None:
+def test_a_paused_destination_delays_no_other(places: Places) -> None:
     places.server.faults.append(answering(429, b"rate_limited", Retry_After="3"))
     waiting = places.system.client.post("/api/notifications", {"type": "chat", "recipient": "slack", "message": "1"})
     eventually(lambda: not places.server.faults, within=10)
@@ -194,7 +194,7 @@ def test_a_destination_of_another_kind_is_refused_with_the_fix(places: Places) -
     assert "type chat" in places.refused("webhook", "slack", payload={})["/recipient"]
 
 
-def test_a_text_that_a_service_cannot_take_is_refused(places: Places) -> None:
+def test_a_text_above_the_limit_of_a_service_is_refused(places: Places) -> None:
     assert "of at most 2000" in places.refused("chat", "discord", message="x" * 2_001)["/message"]
     assert places.post("chat", "slack", message="x" * 2_001)["status"] == "sent"
 
@@ -211,7 +211,7 @@ def test_a_destination_that_is_deleted_while_a_message_waits_fails_it(places: Pl
     assert "deleted" in ended["lastError"]
 
 
-def test_faults_of_a_document_are_named(places: Places) -> None:
+def test_faults_of_a_request_are_reported_with_their_fields(places: Places) -> None:
     faulty = {"message": "", "html": "<p>", "data": [], "subject": "a\nb", "payload": 1}
     assert places.refused("chat", "a b", **faulty).keys() >= {"/message", "/html", "/data", "/subject", "/payload"}
     assert "/payload" in places.refused("webhook", "orders")
@@ -219,7 +219,7 @@ def test_faults_of_a_document_are_named(places: Places) -> None:
     assert "/data" in places.refused("chat", "slack", message="x", data={"x": "y" * 70_000})
 
 
-def test_no_log_and_no_answer_has_a_secret(places: Places) -> None:
+def test_neither_logs_nor_answers_contain_a_secret(places: Places) -> None:
     places.server.faults.append(answering(400, f"bad {places.server.url}/slack/secret".encode()))
     shown = places.post("chat", "slack")
     assert "/slack/secret" not in str(shown)

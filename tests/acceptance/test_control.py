@@ -1,4 +1,4 @@
-"""A client changes its mind, and the whole system goes by it: at the mail server nothing else is seen."""
+"""Pause, cancel, reschedule and retry in the whole system, checked at the mail server."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_a_cancelled_notification_is_never_sent_and_one_moved_to_now_is_sent_at_
     assert world.mail_server.mails_to(gone) == []
 
 
-def test_notifications_cancelled_with_a_200_in_mid_drain_are_never_sent(world: World) -> None:
+def test_notifications_cancelled_during_sending_with_a_200_are_never_sent(world: World) -> None:
     world.mail_server.delay = 0.01
     accepted, client = world.post(200), world.system.client
     answers = {id: client.post(f"{NOTIFICATIONS}/{id}/cancel", {}).status for id in sorted(accepted, reverse=True)}
@@ -109,7 +109,7 @@ def test_nothing_is_sent_while_paused_and_each_once_after_the_resume(world: Worl
     eventually(lambda: world.system.sql.rows("SELECT FROM pauses") == [])
 
 
-def test_pausing_in_mid_drain_any_number_of_times_loses_and_doubles_nothing(world: World) -> None:
+def test_repeated_pauses_during_sending_lose_and_double_nothing(world: World) -> None:
     world.mail_server.delay = 0.005
     accepted, client = world.post(300), world.system.client
     for turn in range(10):

@@ -1,4 +1,4 @@
-"""Killed workers, a killed API, and each of the three servers away: nothing is lost, nothing is doubled."""
+"""Killed workers, a killed API, and an outage of each of the three servers: nothing is lost or sent twice."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_a_notification_that_a_killed_worker_was_sending_is_rescued_and_sent_by_
     assert len(world.mail_server.mails_to(recipient)) == 1
 
 
-def test_workers_started_after_all_were_killed_send_the_notifications_that_those_held(world: Fragile) -> None:
+def test_new_workers_send_the_notifications_that_killed_workers_held(world: Fragile) -> None:
     recipients = list(world.recipients(3))
     for recipient in recipients:
         world.mail_server.on("data", Hang(), to=recipient)
@@ -108,7 +108,7 @@ def test_workers_started_after_all_were_killed_send_the_notifications_that_those
     assert (tally.delivered, tally.twice, tally.recorded, tally.stuck) == (23, 0, 23, 0)
 
 
-def test_sigterm_in_mid_drain_and_new_workers_lose_and_double_nothing(world: Fragile) -> None:
+def test_replacing_workers_by_sigterm_during_sending_loses_and_doubles_nothing(world: Fragile) -> None:
     accepted = drain(world, 400, delivered=20)
     old = list(world.system.workers)
     for group in old:
@@ -133,7 +133,7 @@ def test_every_201_of_an_api_that_is_killed_under_load_is_delivered(world: Fragi
     assert world.tally(dict(stored)) == Tally.perfect(len(stored))
 
 
-def test_clients_that_repeat_until_they_are_answered_have_one_notification_each_whatever_is_killed(
+def test_requests_repeated_until_answered_store_one_notification_each_whatever_is_killed(
     world: Fragile,
 ) -> None:
     load = PersistentLoad(world.system.port, world.recipients(), connections=8)
@@ -182,7 +182,7 @@ def test_a_redis_that_hangs_loses_nothing(world: Fragile) -> None:
     assert world.worker_pids() == before
 
 
-def test_retries_outlive_a_redis_that_was_killed_and_comes_back_empty(world: Fragile, tmp_path: Path) -> None:
+def test_retries_survive_a_redis_that_restarts_empty(world: Fragile, tmp_path: Path) -> None:
     before = world.worker_pids()
     accepted = retries_in_memory(world, 30)
     world.valkey.kill()
@@ -196,7 +196,7 @@ def test_retries_outlive_a_redis_that_was_killed_and_comes_back_empty(world: Fra
     assert world.worker_pids() == before
 
 
-def test_retries_outlive_a_redis_that_was_killed_and_comes_back_as_it_was(world: Fragile) -> None:
+def test_retries_survive_a_redis_that_restarts_with_its_data(world: Fragile) -> None:
     before = world.worker_pids()
     accepted = retries_in_memory(world, 30)
     world.valkey.kill()
@@ -227,7 +227,7 @@ def overdue(world: World, accepted: dict[int, str]) -> bool:
     return bool(late)
 
 
-def test_a_redis_that_was_flushed_while_retries_wait_loses_none_of_them(world: Fragile) -> None:
+def test_retries_survive_a_flush_of_redis(world: Fragile) -> None:
     recipient = world.recipient()
     world.mail_server.on("rcpt", Reply(451, "4.2.1 come back later"), to=recipient, times=2)
     id = world.post_one(recipient)
@@ -248,7 +248,7 @@ def refused(world: Fragile, accepted: dict[int, str]) -> Response | None:
 
 
 @pytest.mark.parametrize("end", ["stop", "kill"])
-def test_a_restart_of_postgresql_in_mid_drain_loses_nothing_and_costs_no_attempts(world: Fragile, end: str) -> None:
+def test_a_restart_of_postgresql_during_sending_loses_nothing_and_costs_no_attempts(world: Fragile, end: str) -> None:
     before = world.worker_pids()
     accepted = drain(world, 300, delivered=20)
     getattr(world.postgres, end)()
@@ -265,7 +265,7 @@ def test_a_restart_of_postgresql_in_mid_drain_loses_nothing_and_costs_no_attempt
     assert world.worker_pids() == before
 
 
-def test_a_mail_server_that_is_away_for_a_while_gets_every_mail_once(world: Fragile) -> None:
+def test_after_an_outage_the_mail_server_gets_every_mail_once(world: Fragile) -> None:
     accepted = drain(world, 200, delivered=20)
     world.mail_server.stop()
     # Where no connection works, each further one is tried after a longer pause.

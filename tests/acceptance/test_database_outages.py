@@ -1,4 +1,4 @@
-"""PostgreSQL cut off, read-only, full: refused with 503 and a time to come back, and nothing is forgotten."""
+"""PostgreSQL unreachable, read-only or full: requests get 503 with Retry-After, and nothing is lost."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ def world(redis_server: Valkey, mail_server: SmtpServer, tmp_path_factory: pytes
         system = System(logs, database_url=url, redis_url=redis_server.url, smtp_url=mail_server.url)
         try:
             system.start_api()
-            # Mails leave one thread to the other channels.
-            system.start_workers(threads=THREADS + 1, lane_reserve=0, database_url=network.through(url))
+            # Mails leave one thread to the other channels and to more urgent ones.
+            system.start_workers(threads=THREADS + 1, database_url=network.through(url))
             yield Server(system, mail_server, postgres, network)
         finally:
             system.stop()
@@ -77,7 +77,7 @@ TROUBLES = {
 
 
 @pytest.mark.parametrize("trouble", TROUBLES)
-def test_a_database_that_takes_nothing_is_a_503_and_a_pause(world: Server, trouble: str) -> None:
+def test_a_database_that_refuses_writes_is_a_503_and_pauses_sending(world: Server, trouble: str) -> None:
     world.mail_server.delay = 0.02
     accepted = world.post(60)
     eventually(lambda: len(world.mail_server.mails) > 5)

@@ -1,4 +1,4 @@
-"""Tests of the basic promise: each accepted notification goes out once, or its failure is told in full."""
+"""The basic guarantee: each accepted notification is sent once, or fails with the full reason."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_a_deferred_notification_is_retried_with_growing_delays_until_it_is_sent
     assert all(gap >= delay for gap, delay in zip(gaps, least, strict=True)), gaps
 
 
-def test_the_history_of_a_retried_notification_tells_each_attempt(world: World) -> None:
+def test_the_attempts_of_a_retried_notification_are_all_listed(world: World) -> None:
     recipient = world.recipient()
     world.mail_server.on("rcpt", Reply(450, "4.2.1 mailbox busy"), to=recipient)
     id = world.post_one(recipient)
@@ -101,7 +101,7 @@ def test_a_refused_notification_fails_at_its_first_attempt(world: World, phase: 
     assert len(world.mail_server.refusals_of(recipient)) == 1
 
 
-def test_a_refused_recipient_does_not_disturb_the_others(world: World) -> None:
+def test_a_refused_recipient_does_not_affect_other_notifications(world: World) -> None:
     unlucky = list(world.recipients(5))
     for recipient in unlucky:
         world.mail_server.on("rcpt", Reply(550, "5.1.1 no"), to=recipient)
@@ -137,7 +137,7 @@ def test_twenty_wake_up_messages_while_the_mail_is_being_sent_deliver_it_once(wo
     assert world.tally({id: recipient}) == Tally.perfect(1)
 
 
-def test_a_flushed_redis_in_the_middle_of_a_drain_loses_nothing(world: World) -> None:
+def test_a_redis_flushed_during_sending_loses_nothing(world: World) -> None:
     world.mail_server.delay = 0.01
     accepted = world.post(400)
     eventually(lambda: len(world.mail_server.mails) >= 20)

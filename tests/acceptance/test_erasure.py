@@ -1,4 +1,4 @@
-"""A person is erased while workers send to them: what the answer promises is kept."""
+"""Erasure of an address while workers send to it."""
 
 from __future__ import annotations
 

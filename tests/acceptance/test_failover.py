@@ -47,7 +47,7 @@ def delivered(world: Guarded, accepted: dict[int, str]) -> Tally:
     return world.count(accepted)
 
 
-def test_a_master_that_dies_under_load_loses_nothing_and_nobody_is_restarted(world: Guarded) -> None:
+def test_a_redis_master_that_dies_under_load_loses_nothing_without_any_restart(world: Guarded) -> None:
     pids = world.system.sql.worker_pids()
     load = Load(world.system.port, world.recipients(), 4).start()
     eventually(lambda: len(load.accepted) > 200)
@@ -64,6 +64,6 @@ def test_a_master_that_dies_under_load_loses_nothing_and_nobody_is_restarted(wor
     assert world.system.client.get("/readyz").json["checks"]["redis"] == "ok"
 
 
-def test_the_password_of_the_redis_is_in_no_log(world: Guarded) -> None:
+def test_the_password_of_redis_is_in_no_log(world: Guarded) -> None:
     world.post(1)
     assert PASSWORD not in world.system.logs()

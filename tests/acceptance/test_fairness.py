@@ -1,4 +1,4 @@
-"""One client's recipients close the mail server's connection: another client's mail goes out all the same."""
+"""One client's recipients close connections of the mail server: another client's mail is still sent."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def client(world: World, name: str) -> Client:
         ("many domains", Reply(421, "4.7.0 try again later"), "poison{}.example"),
     ],
 )
-def test_poisoned_recipients_of_one_client_do_not_stop_another(
+def test_failing_recipients_of_one_client_do_not_stop_another(
     world: World, name: str, action: Action, domain: str
 ) -> None:
     poisoner, other = client(world, f"poisoner, {name}"), client(world, f"other, {name}")

@@ -1,4 +1,4 @@
-"""A client that floods is held up near its limit, and all that was taken in arrives."""
+"""A flood of one client is refused near its limit, and every accepted notification is sent."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def flood(world: World, number: int) -> dict[int, str]:
         return dict(taken for taken in threads.map(post, world.recipients(number)) if taken)
 
 
-def test_a_flood_is_held_up_while_nothing_is_sent_and_continues_when_it_is(world: World) -> None:
+def test_a_flood_is_refused_at_the_pending_limit_and_continues_when_mails_are_sent(world: World) -> None:
     client = world.system.client
     assert client.request("PUT", "/api/pauses/client").status == 200
     taken = flood(world, 10 * MOST)
@@ -49,7 +49,7 @@ def test_a_flood_is_held_up_while_nothing_is_sent_and_continues_when_it_is(world
     assert world.tally(taken | more) == Tally.perfect(len(taken) + 1)
 
 
-def test_a_client_that_posts_no_faster_than_is_sent_is_never_refused(world: World) -> None:
+def test_a_client_that_posts_no_faster_than_mails_are_sent_is_never_refused(world: World) -> None:
     # Each process must have learnt that the flood of the test before is over: one may have while another has not.
     eventually(lambda: client_has_none(world), every=INTERVAL)
     accepted = {}

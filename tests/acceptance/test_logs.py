@@ -1,4 +1,4 @@
-"""A whole run, with all that can go wrong in it: no line of any process holds what its readers must not know."""
+"""A run of the whole system with every fault: no log line contains private data."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_no_line_of_the_log_holds_a_secret_or_personal_data(written: str, name: 
     assert not found, f"{name} in {found[0]}"
 
 
-def test_the_log_has_an_event_for_everything_that_happened(written: str) -> None:
+def test_the_log_has_an_event_for_each_step_of_the_test(written: str) -> None:
     told = {event["event"] for event in _events(written)}
 
     assert told >= {"request", "notification.accepted", "notification.replayed", "notifications.sent"}
@@ -120,7 +120,7 @@ def test_each_line_of_the_log_is_json_with_time_level_event_and_process(written:
         assert re.fullmatch(r"(gunicorn|api|worker)/\d+", event["process"]), event
 
 
-def test_a_notification_leads_from_the_worker_s_line_to_its_request(written: str) -> None:
+def test_the_log_lines_of_a_worker_lead_to_the_request_of_a_notification(written: str) -> None:
     events = _events(written)
     [sent, *_] = [e for e in events if e["event"] == "notifications.sent"]
     [accepted] = [e for e in events if e["event"] == "notification.accepted" and e["id"] == sent["ids"][0]]

@@ -1,4 +1,4 @@
-"""A mail with all there is, from POST to the mail server, through crashes too."""
+"""A mail with every field, from the POST to the mail server, also through crashes."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_a_refused_copy_fails_the_notification_and_no_recipient_gets_it(world: W
     assert world.mail_server.mails == []
 
 
-def test_a_copy_that_is_deferred_defers_it_for_all_and_each_gets_it_once(world: World) -> None:
+def test_a_deferred_copy_defers_the_mail_and_each_recipient_gets_it_once(world: World) -> None:
     ann, bob, eve = world.recipients(3)
     world.mail_server.on("rcpt", Reply(450, "4.2.0 busy"), to=eve)
     ended = world.ended(world.post_one(ann, cc=[bob, eve]))
@@ -75,7 +75,7 @@ def test_a_copy_that_is_deferred_defers_it_for_all_and_each_gets_it_once(world: 
     assert [mail.recipients for mail in world.mail_server.mails] == [(ann, bob, eve)]
 
 
-def test_each_attempt_has_the_files(world: World) -> None:
+def test_each_attempt_has_the_attachments(world: World) -> None:
     ann = world.recipient()
     world.mail_server.on("dot", Reply(451, "4.2.1 once more"), to=ann)
     world.mail_server.on("dot", Drop(), to=ann)
@@ -86,7 +86,7 @@ def test_each_attempt_has_the_files(world: World) -> None:
     assert {part.get_content_type() for part in mail.parsed.walk()} >= {"application/pdf", "image/png"}
 
 
-def test_a_worker_killed_while_it_sends_a_file_leaves_it_to_the_next_one(world: World) -> None:
+def test_a_mail_with_an_attachment_is_sent_by_another_worker_after_a_kill(world: World) -> None:
     ann = world.recipient()
     world.mail_server.delay = 0.3
     id = world.post_one(ann, **FULL)

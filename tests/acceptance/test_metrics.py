@@ -1,4 +1,4 @@
-"""/metrics of a whole system: four processes count, and what they say together is what has happened."""
+"""/metrics of the whole system: the counts of four processes add up to the true numbers."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def workers_own(world: World) -> Client:
     return client
 
 
-def test_the_metrics_of_four_processes_add_up_to_what_has_happened(world: World) -> None:
+def test_the_metrics_of_four_processes_add_up_to_the_true_counts(world: World) -> None:
     before = scrape(world)
     refused = world.recipient()
     world.mail_server.on("rcpt", Reply(550, "5.1.1 nobody"), to=refused)
@@ -113,7 +113,7 @@ def test_metrics_are_compressed_if_the_client_accepts_gzip(world: World) -> None
     assert len(answer.raw) < 30_000
 
 
-def test_many_may_scrape_at_once_while_others_send(world: World) -> None:
+def test_many_simultaneous_scrapes_work_during_sending(world: World) -> None:
     with ThreadPoolExecutor(8) as pool:
         posted = pool.submit(world.post, 50)
         scrapes = list(pool.map(lambda _: scrape(world), range(16)))
@@ -122,7 +122,7 @@ def test_many_may_scrape_at_once_while_others_send(world: World) -> None:
     world.wait_for_the_end(posted.result())
 
 
-def test_the_workers_serve_what_the_api_serves_but_for_the_database(world: World) -> None:
+def test_the_workers_serve_the_metrics_of_the_api_without_those_of_the_database(world: World) -> None:
     eventually(lambda: scraped(workers_own(world)), saying=world.system.logs)
     own, whole = scraped(workers_own(world)).labels(), scrape(world).labels()
 
@@ -192,7 +192,7 @@ def test_every_metric_of_alerts_and_dashboard_exists(world: World) -> None:
                 assert labels <= there[name], f"{labels} of {expression}: {name} has {there[name]}"
 
 
-def test_every_metric_that_is_served_is_documented_and_no_other(world: World) -> None:
+def test_the_documents_list_exactly_the_served_metrics(world: World) -> None:
     there = {}
     for family in scrape(world).families:
         labels = set().union(*(sample.labels for sample in family.samples)) - {"le"}

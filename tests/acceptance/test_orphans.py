@@ -74,7 +74,7 @@ time.sleep(60)
 
 
 @pytest.mark.parametrize("platform", ["linux", "darwin"])
-def test_a_child_ends_after_its_parent_with_and_without_the_help_of_the_kernel(platform: str) -> None:
+def test_a_child_ends_after_its_parent_with_and_without_parent_death_signals(platform: str) -> None:
     environ = os.environ | {"PYTHONPATH": str(Path(process.__file__).parents[1])}
     command = [sys.executable, "-c", PARENT, CHILD, platform]
     with subprocess.Popen(command, stdout=subprocess.PIPE, env=environ) as parent:
@@ -104,7 +104,7 @@ if __name__ == "__main__":
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
-def test_children_end_after_their_master_however_it_starts_them(method: str, tmp_path: Path) -> None:
+def test_children_end_after_their_master_with_fork_and_spawn(method: str, tmp_path: Path) -> None:
     (tmp_path / "master.py").write_text(MASTER)
     environ = os.environ | {"PYTHONPATH": str(Path(process.__file__).parents[1])}
     command = [sys.executable, str(tmp_path / "master.py"), method]
@@ -117,7 +117,7 @@ def test_children_end_after_their_master_however_it_starts_them(method: str, tmp
     eventually(lambda: not any(Path(f"/proc/{child}/exe").exists() for child in children), WITHIN)
 
 
-def test_a_child_that_comes_too_late_to_see_its_parent_ends_at_once() -> None:
+def test_a_child_that_starts_after_its_parent_ended_ends_at_once() -> None:
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
     late = [sys.executable, "-c", CHILD, "linux", str(gone.pid)]

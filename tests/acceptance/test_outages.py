@@ -1,4 +1,4 @@
-"""The mail server away, flapping, dumb, or not to be trusted: nothing fails but what was told to fail."""
+"""A mail server that is unreachable, flapping, silent or untrusted: no notification fails because of it."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def probes_at_most(seconds: float) -> float:
     return found + seconds / PROBE_WAIT_MAX + 4
 
 
-def test_a_server_away_for_longer_than_all_retries_fails_nothing_and_is_not_stormed_on_its_return(
+def test_a_long_outage_fails_nothing_and_the_returning_server_is_not_flooded(
     world: World,
 ) -> None:
     world.mail_server.stop()
@@ -150,7 +150,7 @@ def test_a_flapping_server_gets_every_mail_once(world: World) -> None:
     assert tally.twice <= world.system.sql.rows(in_doubt, list(accepted))[0][0]
 
 
-def test_neither_a_certificate_that_cannot_be_trusted_nor_a_refused_password_fails_anything(
+def test_an_untrusted_certificate_or_a_refused_password_fails_no_notification(
     world: World, tls_authority: TlsAuthority
 ) -> None:
     with SmtpServer(tls=tls_authority.context, users={"shop": "old"}) as server:
@@ -186,7 +186,7 @@ def attempts_in(world: World, phase: str) -> int:
     return int(world.system.sql.rows(sql, phase)[0][0])
 
 
-def test_a_lone_notification_to_a_server_that_never_returns_fails_after_five_attempts(world: World) -> None:
+def test_a_single_notification_to_a_server_that_never_returns_fails_after_five_attempts(world: World) -> None:
     world.mail_server.stop()
     try:
         # The second one finds the breaker open, or closed, as the first one left it.
@@ -201,7 +201,7 @@ def test_a_lone_notification_to_a_server_that_never_returns_fails_after_five_att
         world.mail_server.start()
 
 
-def test_a_server_that_takes_half_a_minute_for_one_recipient_does_not_keep_the_others_waiting(world: World) -> None:
+def test_a_recipient_that_takes_half_a_minute_does_not_delay_the_others(world: World) -> None:
     recipient = world.recipient()
     world.mail_server.on("rcpt", Reply(250, delay=30), to=recipient)
     slow = world.post_one(recipient)
@@ -231,7 +231,7 @@ def test_only_silence_after_the_whole_mail_is_uncertain(world: World, phase: str
     assert [attempt["outcome"] for attempt in world.system.client.attempts(id)] == [outcome, "sent"]
 
 
-def test_a_connection_that_ends_within_the_content_leaves_no_doubt(world: World) -> None:
+def test_a_connection_lost_within_the_content_is_not_uncertain(world: World) -> None:
     world.mail_server.on("body", Drop())
     # More than the buffers of the sockets hold, or all of it goes out before the end of the connection is seen.
     id = world.post_one(world.recipient(), message="a line of a long mail\n" * 400_000)

@@ -1,4 +1,4 @@
-"""Workers that die of what they send, that are killed again and again, or whose clock is wrong."""
+"""Workers that are killed by a notification, that are killed repeatedly, or whose clock is wrong."""
 
 from __future__ import annotations
 

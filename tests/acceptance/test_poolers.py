@@ -45,7 +45,7 @@ def everything_works(world: World) -> None:
 
 
 @pytest.mark.parametrize("mode", ["session", "transaction"])
-def test_everything_works_behind_a_pooler(
+def test_every_notification_is_sent_once_behind_a_pooler(
     mode: str, database_url: str, redis_server: Valkey, mail_server: SmtpServer, tmp_path: Path
 ) -> None:
     with (

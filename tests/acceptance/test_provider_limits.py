@@ -126,7 +126,7 @@ def test_a_limit_may_shrink_and_grow_while_mails_are_sent(world: World) -> None:
     assert_nothing_is_lost_spent_or_doubled(world, accepted)
 
 
-def test_a_server_that_goes_away_while_it_is_limited_gets_the_rest_when_it_is_back(world: World) -> None:
+def test_after_an_outage_a_limited_server_gets_the_remaining_mails(world: World) -> None:
     world.mail_server.delay = SLOW
     world.mail_server.limits = Limits(connections=2)
     accepted = world.post(2 * MANY)
@@ -167,7 +167,7 @@ def test_a_connection_that_takes_no_more_mails_is_replaced(world: World, at: Pha
     assert_nothing_is_lost_spent_or_doubled(world, accepted)
 
 
-def test_refusals_of_recipients_on_used_connections_stay_what_they_are(world: World) -> None:
+def test_refused_recipients_on_reused_connections_stay_refused(world: World) -> None:
     """Only what another connection may not repeat is tried again over one."""
     unknown, greylisted = world.recipient(), world.recipient()
     world.mail_server.on("rcpt", Reply(550, "5.1.1 user unknown"), to=unknown, times=None)
@@ -194,7 +194,7 @@ def test_refusals_of_recipients_on_used_connections_stay_what_they_are(world: Wo
     ],
     ids=lambda reply: f"{reply.code} {reply.text}",
 )
-def test_a_server_that_takes_so_many_mails_at_once_gets_them_more_slowly(world: World, slow_down: Reply) -> None:
+def test_a_server_with_a_limit_of_simultaneous_mails_gets_all_mails_once(world: World, slow_down: Reply) -> None:
     world.mail_server.delay = SLOW
     world.mail_server.limits = Limits(at_once=3, slow_down=slow_down)
     accepted = world.post(MANY)
@@ -208,7 +208,7 @@ def test_a_server_that_counts_open_connections_at_the_content_gets_fewer(world: 
     assert_nothing_is_lost_spent_or_doubled(world, accepted)
 
 
-def test_a_server_that_takes_so_many_mails_a_second_gets_them_more_slowly(world: World) -> None:
+def test_a_server_with_a_rate_limit_gets_all_mails_once(world: World) -> None:
     world.mail_server.limits = Limits(per_second=20, slow_down=THROTTLING)
     accepted = world.post(MANY)
     assert_nothing_is_lost_spent_or_doubled(world, accepted, within=180)
@@ -233,7 +233,7 @@ def test_notifications_that_a_rate_limit_refuses_wait_or_expire_without_spending
     assert_nothing_is_lost_spent_or_doubled(world, lasting)
 
 
-def test_a_server_that_says_not_now_at_first_is_used_as_before_when_it_stops(world: World) -> None:
+def test_a_server_that_stops_throttling_is_used_at_full_speed_again(world: World) -> None:
     world.mail_server.delay = SLOW
     world.mail_server.limits = Limits(at_once=1)
     accepted = world.post(MANY // 2)

@@ -67,7 +67,7 @@ def trio(database_url: str, redis_server: Valkey, redis_url: str, tmp_path: Path
         yield Trio(system, servers)
 
 
-def test_one_of_three_dies_and_nothing_fails_is_charged_or_arrives_twice(trio: Trio) -> None:
+def test_the_death_of_one_of_three_providers_fails_charges_and_doubles_nothing(trio: Trio) -> None:
     trio.servers["north"].delay = 0.01
     load = Load(trio.system.port, (f"r{n}@example.com" for n in range(COUNT)), 8).start()
     eventually(lambda: len(trio.servers["north"].mails) > 100, within=30)
@@ -96,7 +96,7 @@ def test_one_of_three_dies_and_nothing_fails_is_charged_or_arrives_twice(trio: T
     assert sum(number > 1 for number in copies.values()) <= unknown
 
 
-def test_operators_see_switch_off_and_weigh_providers(trio: Trio) -> None:
+def test_operators_list_disable_and_weigh_providers(trio: Trio) -> None:
     listed = [json.loads(line) for line in trio.notify("providers", "--json").splitlines()]
     assert [(one["name"], one["enabled"], one["workers"]) for one in listed] == [(name, True, 2) for name in NAMES]
     assert "works" in trio.notify("providers")
@@ -119,7 +119,7 @@ def test_operators_see_switch_off_and_weigh_providers(trio: Trio) -> None:
     ]
 
 
-def test_an_unknown_provider_is_reported_with_those_that_there_are(trio: Trio) -> None:
+def test_an_unknown_provider_is_reported_with_the_known_ones(trio: Trio) -> None:
     with pytest.raises(subprocess.CalledProcessError) as raised:
         trio.notify("providers", "disable", "nobody")
     assert raised.value.returncode == 1

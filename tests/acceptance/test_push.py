@@ -83,7 +83,7 @@ def world(module_database_url: str, redis_server: Valkey, tmp_path_factory: pyte
 
 
 @pytest.mark.parametrize("kind", sorted(MESSAGES))
-def test_a_request_reaches_the_device_and_shows_what_was_sent(kind: str, world: World) -> None:
+def test_a_push_message_reaches_the_device_and_is_shown_as_sent(kind: str, world: World) -> None:
     accepted = world.post(kind)
     assert accepted.status == 201, accepted.json
     found = world.ended(accepted.json["id"])
@@ -100,7 +100,7 @@ def test_a_request_reaches_the_device_and_shows_what_was_sent(kind: str, world: 
         assert taken.headers["apns-expiration"] == str(int(END.timestamp()))
 
 
-def test_a_faulty_request_names_every_field_and_the_fix(world: World) -> None:
+def test_an_invalid_request_is_refused_with_every_field_and_the_fix(world: World) -> None:
     refused = world.post("fcm", keys=BROWSER.keys, data={"from": "x"}, badge=-1, html="<p>")
 
     assert refused.status == 422

@@ -97,9 +97,9 @@ def test_a_worker_that_must_stop_says_which_outcomes_it_could_not_record(world: 
     assert tally.twice <= len(sent)
 
 
-def test_a_worker_with_a_short_timeout_leaves_the_work_of_one_with_a_long_one_alone(world: World) -> None:
+def test_a_worker_with_a_short_timeout_does_not_rescue_from_one_with_a_long_timeout(world: World) -> None:
     world.system.only_workers(0)
-    world.system.start_workers(worker_timeout=PATIENT, upkeep_interval=14, lane_reserve=0)
+    world.system.start_workers(worker_timeout=PATIENT, upkeep_interval=14)
     world.mail_server.on("dot", Hang(), times=THREADS)
     accepted = world.post(THREADS)
     eventually(lambda: world.mail_server.hanging == THREADS)

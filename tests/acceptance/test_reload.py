@@ -90,7 +90,7 @@ def test_after_a_sighup_all_workers_run_the_new_code_and_no_request_is_lost(worl
     assert not [refusal for refusal in load.refused if refusal[0].isdigit()]
 
 
-def test_a_module_that_one_deploy_brings_is_loaded_anew_by_the_next(world: World) -> None:
+def test_a_module_added_by_one_deploy_is_reloaded_by_the_next(world: World) -> None:
     api, root = world.system.api, world.system.root
     assert api is not None
     append(root / "settings" / "__init__.py", "\nfrom settings.brought import NEWS as NEWS\n")
@@ -120,7 +120,7 @@ class Alive:
     ],
     ids=["a module that is missing", "no Python", "an error", "a name that is missing"],
 )
-def test_code_that_would_not_start_is_not_taken_and_the_old_continues(world: World, module: str, fault: str) -> None:
+def test_new_code_that_does_not_start_leaves_the_old_code_running(world: World, module: str, fault: str) -> None:
     api = world.system.api
     assert api is not None
     before = workers(api)

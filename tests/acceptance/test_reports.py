@@ -31,9 +31,7 @@ def system(tmp_path: Path, database_url: str, redis_url: str, smtp_server: SmtpS
         system.stop()
 
 
-def test_mails_that_were_taken_without_an_answer_become_sent_by_their_reports(
-    system: System, smtp_server: SmtpServer
-) -> None:
+def test_uncertain_mails_become_sent_by_their_reports(system: System, smtp_server: SmtpServer) -> None:
     smtp_server.on("dot", Drop(), times=None)
     ids = [int(system.client.notify(f"taken{n}@example.com").json["id"]) for n in range(MANY)]
     uncertain = "SELECT count(*) FROM attempts WHERE outcome = 'uncertain'"

@@ -1,4 +1,4 @@
-"""Workers remove what is past its time, and nothing else."""
+"""Workers delete expired notifications, and nothing else."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.system import System
 AT_ONCE = {"retention_sent": 1, "retention_lateness": 0, "retention_interval": 1}
 
 
-def test_workers_remove_what_was_sent_and_keep_what_failed(
+def test_workers_delete_sent_notifications_and_keep_failed_ones(
     database_url: str, redis_url: str, smtp_server: SmtpServer, tmp_path: Path
 ) -> None:
     system = System(tmp_path, database_url=database_url, redis_url=redis_url, smtp_url=smtp_server.url, **AT_ONCE)

@@ -1,4 +1,4 @@
-"""Keys for tests, from the outside: real processes, simulated recipients, and no secret left anywhere."""
+"""Test keys in the whole system: simulated recipients, and no secret in logs, Redis or the database."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def coming_in(world: World, *options: str) -> Client:
         ("unknown@example.com", {"onUncertain": "hold"}, ("failed", "outcome-unknown"), ["uncertain"]),
     ],
 )
-def test_each_simulated_recipient_ends_as_its_name_says(
+def test_each_simulated_recipient_gives_the_outcome_in_its_name(
     world: World, recipient: str, fields: dict[str, str], ending: tuple[str, str | None], outcomes: list[str]
 ) -> None:
     client = coming_in(world, *SEND, "--sandbox")
@@ -74,7 +74,7 @@ def test_each_simulated_recipient_ends_as_its_name_says(
         ("deferred", ("sent", None), ["deferred", "sent"]),
     ],
 )
-def test_a_destination_needs_not_exist_for_a_test_key(
+def test_a_test_key_can_name_an_unknown_destination(
     world: World, content: dict[str, object], recipient: str, ending: tuple[str, str | None], outcomes: list[str]
 ) -> None:
     client = coming_in(world, *SEND, "--sandbox")
@@ -87,7 +87,7 @@ def test_a_destination_needs_not_exist_for_a_test_key(
     assert [attempt["outcome"] for attempt in client.attempts(id)] == outcomes
 
 
-def test_a_key_that_is_not_for_tests_sends(world: World) -> None:
+def test_a_live_key_sends_mails(world: World) -> None:
     client = coming_in(world, *SEND)
     recipient = world.recipient()
     id = client.notify(recipient).json["id"]

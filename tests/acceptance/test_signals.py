@@ -93,7 +93,7 @@ def test_repeated_stop_signals_are_one_stop(world: World, stop: Callable[[Group]
     assert world.tally(accepted) == Tally.perfect(MANY)
 
 
-def test_sighup_to_the_group_restarts_the_workers_and_doubles_nothing(world: World) -> None:
+def test_sighup_to_the_group_restarts_the_workers_without_sending_twice(world: World) -> None:
     group, accepted = sending(world)
     before = world.system.sql.worker_pids()
     group.signal_all(signal.SIGHUP)
@@ -103,7 +103,7 @@ def test_sighup_to_the_group_restarts_the_workers_and_doubles_nothing(world: Wor
     assert group.running
 
 
-def test_a_worker_process_that_is_told_to_stop_alone_takes_the_others_with_it_in_order(world: World) -> None:
+def test_a_sigterm_to_one_worker_process_stops_the_whole_group_in_order(world: World) -> None:
     group, accepted = sending(world, processes=2)
     worker = next(pid for pid in group.members if pid in world.system.sql.worker_pids())
     os.kill(worker, signal.SIGTERM)
@@ -133,7 +133,7 @@ def test_a_stop_of_the_group_while_it_boots_ends_it(world: World, booted: float)
     assert world.tally(accepted) == Tally.perfect(MANY)
 
 
-def test_sigquit_is_the_hard_stop(world: World) -> None:
+def test_sigquit_stops_at_once(world: World) -> None:
     group, accepted = sending(world)
     began = group.log.stat().st_size
     group.signal_all(signal.SIGTERM)
@@ -162,7 +162,7 @@ def test_sigterm_to_the_group_of_the_api_loses_no_answered_request(world: World)
     assert world.tally(load.accepted) == Tally.perfect(len(load.accepted))
 
 
-def test_signals_to_the_workers_of_the_api_that_are_no_stop_break_no_request(world: World) -> None:
+def test_other_signals_to_api_processes_break_no_request(world: World) -> None:
     api = restarted(world)
     workers = set(api.members) - {api.pid}
     load = Load(world.system.port, world.recipients(), connections=8).start()

@@ -151,7 +151,7 @@ def test_an_opt_out_suppresses_the_number_for_this_sender_only(phones: Phones) -
     assert phones.copies == {"third": 1, "fourth": 1}
 
 
-def test_retry_after_is_waited_for_and_costs_no_attempt(phones: Phones) -> None:
+def test_retry_after_is_kept_and_costs_no_attempt(phones: Phones) -> None:
     for kind in phones.servers:
         phones.servers[kind].faults.append(answering(429, {"code": 20429, "message": "Too many"}, Retry_After="2"))
     begun = time.monotonic()
@@ -163,7 +163,7 @@ def test_retry_after_is_waited_for_and_costs_no_attempt(phones: Phones) -> None:
     assert phones.copies == {"later": 1}
 
 
-def test_faults_of_a_document_are_named(phones: Phones) -> None:
+def test_faults_of_a_request_are_reported_with_their_fields(phones: Phones) -> None:
     faulty = {"type": "sms", "recipient": "911", "message": "a" * 161, "maxSegments": 1, "from": "EVIL", "html": "<p>"}
     refused = phones.client.post("/api/notifications", faulty)
 
@@ -175,7 +175,7 @@ def test_faults_of_a_document_are_named(phones: Phones) -> None:
     ("number", "ending"),
     [("+15005550001", ("failed", "rejected")), ("+15005550002", ("sent", None)), (NUMBER, ("sent", None))],
 )
-def test_test_keys_reach_nobody(phones: Phones, number: str, ending: tuple[str, str | None]) -> None:
+def test_messages_of_test_keys_are_not_sent(phones: Phones, number: str, ending: tuple[str, str | None]) -> None:
     testing = phones._replace(client=keyed(phones.system, "--sandbox"))
 
     shown = testing.post(recipient=number)

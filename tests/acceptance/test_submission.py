@@ -1,4 +1,4 @@
-"""SIGKILL of the SMTP server and of the API under load: what had its 250 is stored, and each mail once."""
+"""SIGKILL of the SMTP server and of the API under load: every mail with a 250 is stored once."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def world(new_world: NewWorld) -> World:
     return world
 
 
-def test_what_had_250_is_stored_exactly_once_though_the_server_and_the_api_are_killed(world: World) -> None:
+def test_mails_with_250_are_stored_exactly_once_although_server_and_api_are_killed(world: World) -> None:
     listen = f"127.0.0.1:{free_port()}"
     server = start(world.system, listen=listen)
     senders = Senders(server.port, world.recipients())

@@ -68,7 +68,9 @@ def callback(
         system.stop()
 
 
-def test_one_trace_leads_from_the_post_to_the_callback(callback: dict[str, str], collector: Collector) -> None:
+def test_one_trace_contains_everything_from_the_post_to_the_callback(
+    callback: dict[str, str], collector: Collector
+) -> None:
     spans = collector.of(TRACE)
     by_id = {span.id: span for span in spans}
 

@@ -119,7 +119,7 @@ def test_notify_up_catches_text_messages_in_the_same_inbox(up: Up) -> None:
     assert (newest["to"], newest["subject"]) == (["+41791234567"], "[sms] Your code: 42")
 
 
-def test_notify_up_catches_chat_messages_and_webhooks_of_destinations_that_lead_there(up: Up) -> None:
+def test_notify_up_catches_messages_to_destinations_of_the_catcher(up: Up) -> None:
     up.running()
     client = Client(up.port)
     [url] = re.findall(r"--target (http://127\.0\.0\.1:\d+)/chat", up.text())
@@ -194,7 +194,7 @@ def test_a_command_without_a_database_says_what_to_set(up: Up, words: tuple[str,
     assert (elsewhere.returncode, "DATABASE_URL is not set" in elsewhere.stderr) == (4, True), elsewhere.stderr
 
 
-def test_it_listens_on_loopback_only(up: Up) -> None:
+def test_notify_up_listens_on_loopback_only(up: Up) -> None:
     family = _descendants(up.running().pid)
 
     listening = _listening(family)
@@ -203,7 +203,7 @@ def test_it_listens_on_loopback_only(up: Up) -> None:
     assert up.port in {port for _, port in listening}
 
 
-def test_one_address_has_the_numbers_of_the_api_and_of_the_worker(up: Up) -> None:
+def test_one_metrics_address_has_the_counts_of_api_and_worker(up: Up) -> None:
     up.running()
     up.send()
 
@@ -225,7 +225,7 @@ def test_a_second_notify_up_on_the_same_data_is_refused(up: Up) -> None:
     assert second.stderr.count("\n") == 1
 
 
-def test_a_taken_port_is_said_before_anything_starts(up: Up, tmp_path: Path) -> None:
+def test_a_taken_port_is_reported_before_anything_starts(up: Up, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         done = up.notify("up", BIND=f"127.0.0.1:{port}", DATA_DIR=str(tmp_path))
@@ -236,7 +236,7 @@ def test_a_taken_port_is_said_before_anything_starts(up: Up, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("service", ["worker", "api", "valkey", "postgres"])
-def test_a_killed_child_is_brought_back(up: Up, service: str) -> None:
+def test_a_killed_child_is_restarted(up: Up, service: str) -> None:
     up.running()
     up.send()
     before = up.pids(service)
@@ -291,7 +291,7 @@ def test_commands_with_another_tmpdir_find_the_running_notify_up(up: Up, tmp_pat
     assert up.notify("inbox", TMPDIR=str(tmp_path)).returncode == 0
 
 
-def test_nothing_survives_a_killed_supervisor_and_its_data_do(up: Up) -> None:
+def test_a_killed_supervisor_leaves_its_data_and_no_process(up: Up) -> None:
     group = up.running()
     id = up.send()
     family = _descendants(group.pid)
@@ -304,7 +304,7 @@ def test_nothing_survives_a_killed_supervisor_and_its_data_do(up: Up) -> None:
     up.send("and it works")
 
 
-def test_a_stop_during_the_start_leaves_nothing(up: Up, tmp_path: Path) -> None:
+def test_a_stop_during_the_start_leaves_no_process(up: Up, tmp_path: Path) -> None:
     another = Up(tmp_path)
     group = Group(["notify", "up"], another.environ, another.log)
     eventually(lambda: another.pids("valkey"), within=20, saying=another.text)

@@ -112,9 +112,7 @@ def test_a_newer_version_does_not_start_before_its_migration(upgraded: Upgraded)
     upgraded.world.system.workers.remove(group)
 
 
-def test_under_load_the_schema_grows_and_workers_are_replaced_and_nothing_is_lost_or_refused(
-    upgraded: Upgraded, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_upgrade_under_load_loses_and_refuses_nothing(upgraded: Upgraded, monkeypatch: pytest.MonkeyPatch) -> None:
     world, system = upgraded.world, upgraded.world.system
     [old] = system.workers
     load = Load(system.port, world.recipients(), connections=1).start()

@@ -57,7 +57,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory / "bin"
 
 
-def test_the_wheel_holds_every_file(wheel: Path) -> None:
+def test_the_wheel_contains_every_file(wheel: Path) -> None:
     inside = set(zipfile.ZipFile(wheel).namelist())
     files = (path for package in PACKAGES for path in (ROOT / package).rglob("*") if path.is_file())
     expected = {path.relative_to(ROOT).as_posix() for path in files if "__pycache__" not in path.parts}

@@ -1,4 +1,4 @@
-"""The system together with the mail server at its end, and the questions that tests put to both."""
+"""The system with its mail server, and the checks that tests make of both."""
 
 from __future__ import annotations
 

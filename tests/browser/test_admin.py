@@ -113,7 +113,7 @@ def test_a_preview_works_without_scripts(api: Api, opened: Open) -> None:
     page.frame_locator("iframe").get_by_text("Hi Ann").wait_for()
 
 
-def test_a_caught_mail_is_read(api: Api, opened: Open) -> None:
+def test_a_caught_mail_can_be_read(api: Api, opened: Open) -> None:
     page = logged_in(api, opened)
     page.get_by_role("link", name="Inbox").click()
     page.get_by_role("link", name="Caught").click()

@@ -57,7 +57,7 @@ def test_the_history_is_accessible_and_fits_a_phone(api: Api, opened: Open, sche
         assert (path, faults(page), overflows(page)) == (path, [], False)
 
 
-def test_a_person_looks_back_and_divides_by_tag(api: Api, opened: Open) -> None:
+def test_a_person_chooses_an_earlier_window_and_groups_by_tag(api: Api, opened: Open) -> None:
     page = opened(at(api, "/history"), java_script_enabled=False)
     page.get_by_role("link", name="30 days").click()
     page.get_by_role("link", name="tag", exact=True).click()

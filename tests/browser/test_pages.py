@@ -1,4 +1,4 @@
-"""The dashboard as a person has it: in a browser, light and dark, on a desk and in a hand."""
+"""The dashboard in a browser: light and dark, at desktop and phone width."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def test_a_person_finds_a_notification_cancels_it_and_sends_it_again(api: Api, o
     assert status(api.sql, id) == "cancelled"
 
 
-def test_failures_of_a_kind_are_retried_together(api: Api, opened: Open) -> None:
+def test_failures_of_a_group_are_retried_together(api: Api, opened: Open) -> None:
     ids = [failed(api.sql, "554 5.7.1 spam", code=554) for _ in range(3)]
     page = opened(url(api, "/failures"))
     page.get_by_role("row", name="554").get_by_role("link", name="Retry").click()

@@ -1,4 +1,5 @@
-"""The API reference in the browser: it shows every operation, asks nobody else, and sends requests with a typed key."""
+"""The API reference in the browser: it shows every operation, contacts no other server, and sends requests with a typed
+key."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ def test_without_scripts_selected_notifications_are_cancelled(api: Api, opened: 
     assert [status(api.sql, id) for id in (first, second, third)] == ["cancelled", "pending", "cancelled"]
 
 
-def test_all_on_a_page_are_selected_and_stay_so_while_the_list_is_live(api: Api, opened: Open) -> None:
+def test_a_selection_of_a_whole_page_survives_refreshes(api: Api, opened: Open) -> None:
     mine = [failed(api.sql) for _ in range(3)]
     page = opened(at(api, "/notifications?status=failed"))
     selected = page.locator("#selected")

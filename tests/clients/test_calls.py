@@ -40,7 +40,7 @@ def test_a_notification_is_sent_and_waited_for(client: Any, world: World) -> Non
     assert [event.event for event in client.timeline(accepted.id)] == ["accepted", "attempted", "sent"]
 
 
-def test_every_field_arrives(client: Any, world: World, tmp_path: Path) -> None:
+def test_every_field_reaches_the_api(client: Any, world: World, tmp_path: Path) -> None:
     file = tmp_path / "a.txt"
     file.write_bytes(b"100 EUR")
     recipient, copy, hidden = world.recipients(3)
@@ -79,7 +79,7 @@ def test_every_field_arrives(client: Any, world: World, tmp_path: Path) -> None:
     assert {mail.parsed["X-Campaign"] for mail in world.mail_server.mails_to(hidden)} == {"invoices"}
 
 
-def test_a_key_makes_a_repeated_send_one_notification(client: Any, world: World) -> None:
+def test_a_repeated_send_with_an_idempotency_key_stores_one_notification(client: Any, world: World) -> None:
     first, again = (
         client.send(type="email", recipient="a@example.com", message="Hi", idempotency_key="order-1") for _ in "ab"
     )
@@ -123,7 +123,7 @@ def test_a_batch_is_stored_as_a_whole_or_item_by_item(client: Any) -> None:
     assert results[0].notification.id == again.id
 
 
-def test_a_list_goes_over_all_its_pages(client: Any) -> None:
+def test_a_list_iterates_over_all_pages(client: Any) -> None:
     stored = client.send_all(
         [
             {"type": "email", "recipient": f"{n}@example.com", "message": "Hi", "tags": ["many"], "send_at": LATER}
@@ -187,7 +187,7 @@ def test_templates_are_stored_previewed_and_used(client: Any, world: World) -> N
         client.templates.get("welcome")
 
 
-def test_suppressed_addresses_get_nothing(client: Any) -> None:
+def test_suppressed_addresses_get_no_mail(client: Any) -> None:
     made = client.suppressions.add("Ann+x/y@example.com", reason="unsubscribed", source="a list", expires_at=LATER)
 
     sent = client.send(type="email", recipient="ann+x/y@example.com", message="Hi")
@@ -281,7 +281,7 @@ def test_the_stream_reports_every_change_and_continues_where_it_was(client: Any,
     assert [change.event for change in resumed] == ["ready", "claimed", "sent"]
 
 
-def test_one_notification_is_watched_until_its_end(client: Any, world: World) -> None:
+def test_one_notification_is_followed_until_its_final_status(client: Any, world: World) -> None:
     id = client.send(type="email", recipient=world.recipient(), message="Hi").id
 
     changes = list(client.watch(id))
@@ -292,7 +292,7 @@ def test_one_notification_is_watched_until_its_end(client: Any, world: World) ->
     assert [c.event for c in after] == []
 
 
-def test_limits_pauses_erasure_and_export(client: Any, world: World) -> None:
+def test_limits_pauses_erasures_and_exports_can_be_requested(client: Any, world: World) -> None:
     recipient = world.recipient()
     assert client.data.pause().paused
     id = client.send(type="email", recipient=recipient, message="Hi", attachments=[Attachment("a.txt", b"1")]).id
@@ -317,7 +317,7 @@ def test_any_other_operation_can_be_requested(client: Any) -> None:
     assert client.request("GET", "/api/notifications", query={"tag": "none"})["items"] == []
 
 
-def test_an_unknown_id_and_a_wrong_key_have_errors_of_their_own(client: Any, base_url: str) -> None:
+def test_an_unknown_id_and_a_wrong_key_raise_their_own_errors(client: Any, base_url: str) -> None:
     with pytest.raises(NotFound):
         client.get(999_999_999)
     with Client(base_url, "ntf_live_1_wrong") as stranger, pytest.raises(NotAuthenticated) as raised:

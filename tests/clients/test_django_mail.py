@@ -55,7 +55,7 @@ def test_send_mail_sends_a_notification(world: World) -> None:
     assert status in ("pending", "processing", "sent")
 
 
-def test_a_mailer_of_django_6_1_is_made_of_its_options(base_url: str, key: str, world: World) -> None:
+def test_a_mailer_of_django_6_1_is_created_from_its_options(base_url: str, key: str, world: World) -> None:
     """As django.core.mail.mailers makes it of MAILERS; older versions have no `mailers`."""
     config = {"BACKEND": BACKEND, "OPTIONS": {"url": base_url, "key": key, "retry_for": 5}}
     backend = import_string(config["BACKEND"])(alias="default", **config["OPTIONS"])  # type: ignore[arg-type]
@@ -112,7 +112,7 @@ def test_html_inline_images_and_attachments_arrive(delivered: Any, world: World)
     assert parsed.get_body(("plain",)).get_content().strip() == "Hello"
 
 
-def test_a_part_of_python_s_new_email_package_arrives(delivered: Any, world: World) -> None:
+def test_an_attachment_of_the_modern_email_package_arrives(delivered: Any, world: World) -> None:
     part = MIMEPart()
     part.set_content(b"1,2", maintype="text", subtype="csv", filename="a.csv")
     message = EmailMessage("Hi", "Hello", None, [world.recipient()])
@@ -133,7 +133,7 @@ def test_one_click_unsubscription_arrives(delivered: Any, world: World) -> None:
     assert parsed["List-Unsubscribe"] == "<https://example.com/leave?u=1>"
 
 
-def test_fields_that_only_notifications_have_are_an_attribute(base_url: str, key: str, world: World) -> None:
+def test_fields_of_notifications_can_be_set_by_an_attribute(base_url: str, key: str, world: World) -> None:
     message: Any = EmailMessage("Hi", "Hello", None, [world.recipient()])
     message.notification_fields = {"tags": ["welcome"], "priority": "high", "send_at": "2124-01-01T00:00:00Z"}
 
@@ -227,7 +227,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], type[NotificationError], str]] = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_what_cannot_be_carried_is_refused_and_not_left_out(case: str, world: World) -> None:
+def test_unsupported_parts_of_a_message_are_refused(case: str, world: World) -> None:
     message, error, text = REFUSED[case]
     before = world.system.sql.rows("SELECT count(*) FROM notifications")
 
@@ -238,7 +238,7 @@ def test_what_cannot_be_carried_is_refused_and_not_left_out(case: str, world: Wo
     assert world.system.sql.rows("SELECT count(*) FROM notifications") == before
 
 
-def test_of_several_messages_only_those_that_fail_are_silent(world: World) -> None:
+def test_fail_silently_skips_only_the_failing_messages(world: World) -> None:
     good = [EmailMessage("Hi", "Hello", None, [to]) for to in world.recipients(2)]
 
     assert EmailBackend(fail_silently=True).send_messages([good[0], html_body(), good[1]]) == 2
@@ -266,7 +266,7 @@ def test_a_message_without_recipients_is_not_sent() -> None:
         ({"url": "https://notify.example.com", "kye": "a"}, "unknown options"),
     ],
 )
-def test_a_wrong_setting_is_named(configuration: dict[str, str], message: str) -> None:
+def test_a_wrong_setting_is_reported_by_name(configuration: dict[str, str], message: str) -> None:
     with override_settings(NOTIFICATIONS=configuration), pytest.raises(ImproperlyConfigured, match=message):
         EmailBackend().send_messages([EmailMessage("Hi", "Hello", to=TO)])
 

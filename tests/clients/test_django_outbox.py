@@ -80,7 +80,7 @@ def send(*options: str) -> tuple[str, str]:
     return out.getvalue(), err.getvalue()
 
 
-def test_what_is_committed_is_sent_and_what_is_rolled_back_is_not(api: Client, world: World) -> None:
+def test_committed_rows_are_sent_and_rolled_back_rows_are_not(api: Client, world: World) -> None:
     with transaction.atomic():
         Order.objects.create(number="1")
         mail("1", world.recipient())
@@ -114,7 +114,7 @@ def test_every_field_survives_the_outbox(api: Client) -> None:
     assert api.attachment(found.id, 1) == b"\x00\xff"
 
 
-def test_a_row_is_sent_right_after_the_commit_if_one_asks_for_it(api: Client) -> None:
+def test_a_row_is_sent_right_after_the_commit_on_request(api: Client) -> None:
     with transaction.atomic():
         send_after_commit(mail("1"))
         assert list(api.find()) == []
@@ -156,7 +156,7 @@ def test_a_row_whose_answer_was_lost_is_stored_once(elsewhere: Any, world: World
     assert [found.metadata["order"] for found in api.find()] == ["1"]
 
 
-def test_a_row_that_the_api_refuses_is_kept_with_its_fault_until_someone_asks(api: Client) -> None:
+def test_a_row_that_the_api_refuses_is_kept_with_its_fault_until_it_is_retried(api: Client) -> None:
     row = mail("1", "no address")
     mail("2")
 
@@ -172,7 +172,7 @@ def test_a_row_that_the_api_refuses_is_kept_with_its_fault_until_someone_asks(ap
     assert sorted(found.metadata["order"] for found in api.find()) == ["1", "2"]
 
 
-def test_a_wrong_key_refuses_nothing_for_good(base_url: str) -> None:
+def test_a_wrong_key_fails_no_row_permanently(base_url: str) -> None:
     mail("1")
 
     with (
@@ -184,7 +184,7 @@ def test_a_wrong_key_refuses_nothing_for_good(base_url: str) -> None:
     assert outbox.get().refused_at is None
 
 
-def test_a_row_that_another_process_has_is_left_to_it_until_its_lease_ends() -> None:
+def test_a_row_leased_by_another_process_is_skipped_until_the_lease_ends() -> None:
     row = mail("1")
     outbox.update(due_at=timezone.now() + LEASE)
 
@@ -193,12 +193,12 @@ def test_a_row_that_another_process_has_is_left_to_it_until_its_lease_ends() -> 
     assert send()[0] == "1 sent\n"
 
 
-def test_a_key_that_waits_already_is_not_written_again() -> None:
+def test_a_second_row_with_a_waiting_idempotency_key_is_not_added() -> None:
     assert mail("1", idempotency_key="order-1").key == mail("1", idempotency_key="order-1").key
     assert outbox.count() == 1
 
 
-def test_the_migrations_make_what_the_models_say() -> None:
+def test_the_migrations_match_the_models() -> None:
     call_command("makemigrations", "notification_outbox", check=True, dry_run=True, verbosity=0)
 
 
@@ -221,7 +221,7 @@ def sender(tmp_path: Path, world: World, variables: dict[str, str]) -> Sender:
     return Sender(tmp_path, world.system.environ | variables)
 
 
-def test_a_sender_killed_between_the_answer_and_its_note_sends_nothing_twice(
+def test_a_sender_killed_before_recording_the_answer_sends_nothing_twice(
     sender: Sender, world: World, api: Client, base_url: str
 ) -> None:
     mail("1", world.recipient())

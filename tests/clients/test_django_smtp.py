@@ -33,9 +33,7 @@ def backend(server: Submission, key: str) -> EmailBackend:
     return EmailBackend("127.0.0.1", server.port, "apikey", key, use_tls=True, timeout=30)
 
 
-def test_a_mail_of_django_arrives_with_all_that_it_has(
-    world: World, server: Submission, key: str, tmp_path: Path
-) -> None:
+def test_a_mail_of_django_arrives_completely(world: World, server: Submission, key: str, tmp_path: Path) -> None:
     recipient, copy, hidden = world.recipients(3)
     message = EmailMultiAlternatives(
         "Größe", "Grüße ☀", "Shöp <noreply@sender.example>", [f"Ann <{recipient}>"], cc=[copy], bcc=[hidden]
@@ -62,7 +60,7 @@ def test_a_mail_of_django_arrives_with_all_that_it_has(
     assert attached.get_payload(decode=True) == b"%PDF\r\n\x00\xff"
 
 
-def test_django_learns_that_a_key_is_wrong(server: Submission) -> None:
+def test_a_wrong_key_raises_an_error_in_django(server: Submission) -> None:
     message = EmailMultiAlternatives("Hi", "Hello", None, ["ann@example.com"])
 
     with pytest.raises(SMTPAuthenticationError, match="The password must be an API key"):

@@ -1,4 +1,4 @@
-"""What the clients do when there is no answer, or an unwelcome one: repeat what is safe, and say what happened."""
+"""The clients without an answer or with an error: they repeat what is safe, and report what happened."""
 
 from __future__ import annotations
 
@@ -112,13 +112,13 @@ def test_an_error_without_an_answer_carries_the_key_to_repeat_with(new_client: N
     assert raised.value.idempotency_key == hooks.posts[0].headers["idempotency-key"]
 
 
-def test_without_a_server_nothing_has_arrived(new_client: NewClient) -> None:
+def test_an_unreachable_server_is_an_error_that_says_nothing_was_sent(new_client: NewClient) -> None:
     with pytest.raises(ConnectionFailed, match="no connection") as raised:
         new_client(f"http://127.0.0.1:{free_port()}", retry_for=0.3).send(**MAIL)
     assert not raised.value.may_have_arrived
 
 
-def test_a_server_that_never_answers_is_given_up(new_client: NewClient) -> None:
+def test_a_server_that_never_answers_times_out(new_client: NewClient) -> None:
     with Hooks() as hooks:
         hooks.answer = hooks.hang
         with pytest.raises(ConnectionFailed):
@@ -133,12 +133,12 @@ def test_a_send_that_is_refused_for_now_is_repeated(new_client: NewClient, refus
         assert len(hooks.posts) == 3
 
 
-def test_a_key_whose_first_request_is_under_way_is_asked_again(new_client: NewClient) -> None:
+def test_a_request_whose_key_is_in_use_is_repeated(new_client: NewClient) -> None:
     with answering(status(409, "Retry-After: 0"), status(201, JSON, body=STORED)) as (url, _):
         assert new_client(url).send(**MAIL).id == 7
 
 
-def test_a_retry_after_beyond_the_limit_is_not_waited_for(new_client: NewClient) -> None:
+def test_a_retry_after_above_the_limit_raises_at_once(new_client: NewClient) -> None:
     with answering(status(429, "Retry-After: 3600")) as (url, hooks):
         with pytest.raises(TooManyRequests) as raised:
             new_client(url).send(**MAIL)
@@ -153,14 +153,14 @@ def test_a_cancellation_is_repeated_after_429_but_not_after_503(new_client: NewC
         assert len(hooks.posts) == 2
 
 
-def test_a_failure_of_the_server_itself_is_not_repeated(new_client: NewClient) -> None:
+def test_a_500_is_not_repeated(new_client: NewClient) -> None:
     with answering(status(500)) as (url, hooks):
         with pytest.raises(Unavailable):
             new_client(url).send(**MAIL)
         assert len(hooks.posts) == 1
 
 
-def test_a_redirect_is_not_followed_and_the_key_goes_nowhere(new_client: NewClient) -> None:
+def test_a_redirect_is_not_followed_and_the_key_is_not_sent_elsewhere(new_client: NewClient) -> None:
     with Hooks() as elsewhere, answering(status(302, f"Location: http://127.0.0.1:{elsewhere.port}/")) as (url, _):
         with pytest.raises(UnexpectedAnswer, match="fix the base URL"):
             new_client(url, "secret").get(1)
@@ -168,13 +168,13 @@ def test_a_redirect_is_not_followed_and_the_key_goes_nowhere(new_client: NewClie
 
 
 @pytest.mark.parametrize("body", ["<html>", "[]", "{}", '{"id": 7}'])
-def test_an_answer_of_something_else_is_named_as_such(new_client: NewClient, body: str) -> None:
+def test_an_answer_that_is_not_of_the_api_is_reported_as_such(new_client: NewClient, body: str) -> None:
     with answering(status(200, body=body)) as (url, _), pytest.raises(UnexpectedAnswer):
         new_client(url).get(1)
 
 
 @pytest.mark.parametrize("data", [b"[1]", b"{", b'{"notification": {}, "event": "sent"}'])
-def test_a_stream_of_something_else_is_named_as_such(new_client: NewClient, data: bytes) -> None:
+def test_a_stream_that_is_not_of_the_api_is_reported_as_such(new_client: NewClient, data: bytes) -> None:
     head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
     with answering(saying(head, b"data: " + data + b"\n\n")) as (url, _), pytest.raises(UnexpectedAnswer):
         list(new_client(url).stream())
@@ -207,7 +207,7 @@ def test_a_certificate_of_an_unknown_authority_ends_the_call(
     assert (raised.value.may_have_arrived, raised.value.permanent) == (False, True)
 
 
-def test_an_authority_of_ones_own_can_be_trusted(new_client: NewClient, tls_authority: TlsAuthority) -> None:
+def test_a_custom_certificate_authority_can_be_trusted(new_client: NewClient, tls_authority: TlsAuthority) -> None:
     context = ssl.create_default_context(cafile=str(Path(tls_authority.ca)))
     with Hooks(tls=tls_authority.context) as hooks:
         hooks.answer = status(200, JSON, body=STORED)

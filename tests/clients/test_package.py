@@ -30,7 +30,7 @@ def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return install(wheel, tmp_path_factory.mktemp("venv"))
 
 
-def test_the_wheel_holds_every_file(wheel: Path) -> None:
+def test_the_wheel_contains_every_file(wheel: Path) -> None:
     inside = set(zipfile.ZipFile(wheel).namelist())
     files = {file.relative_to(SOURCE / "src").as_posix() for file in PACKAGE.rglob("*") if file.is_file()}
     assert {file for file in files if "__pycache__" not in file} - inside == set()
@@ -55,7 +55,7 @@ def test_the_examples_of_its_readme_run_from_the_wheel(python: Path, open_world:
         assert run(python, "-P", "-W", "error", program, cwd=tmp_path).split()[0] == "sent"
 
 
-def test_it_is_imported_from_the_wheel_and_not_from_the_checkout(python: Path, tmp_path: Path) -> None:
+def test_the_client_is_imported_from_the_wheel_and_not_from_the_checkout(python: Path, tmp_path: Path) -> None:
     printed = run(python, "-P", "-c", "import notification_client; print(notification_client.__file__)", cwd=tmp_path)
     assert Path(printed.strip()).is_relative_to(python.parent.parent)
 
@@ -65,7 +65,7 @@ def test_the_ordinary_client_needs_neither_aiohttp_nor_django(python: Path, tmp_
     assert run(python, "-P", "-c", program, cwd=tmp_path).strip() == "set()"
 
 
-def test_it_imports_nothing_of_the_server() -> None:
+def test_the_client_imports_nothing_of_the_server() -> None:
     imported = set()
     for file in PACKAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
@@ -76,6 +76,6 @@ def test_it_imports_nothing_of_the_server() -> None:
     assert imported & SERVER == set()
 
 
-def test_the_version_is_the_one_that_it_tells_the_server() -> None:
+def test_the_user_agent_has_the_version_of_the_package() -> None:
     version = tomllib.loads((SOURCE / "pyproject.toml").read_text())["project"]["version"]
     assert f'"notification-client/{version}"' in (PACKAGE / "endpoint.py").read_text()

@@ -41,7 +41,7 @@ def test_a_callback_of_a_later_version_that_is_not_about_a_notification_is_retur
     assert (event.type, event.data, event.notification) == ("callback.later", {"endpointId": 3}, None)
 
 
-def test_while_a_secret_is_rotated_either_will_do() -> None:
+def test_during_a_rotation_both_secrets_verify() -> None:
     both = signed() | {"webhook-signature": f"{signed(OTHER)['webhook-signature']} {signed()['webhook-signature']}"}
 
     assert verify_callback(SECRET, both, BODY).id == "msg_1"
@@ -59,24 +59,24 @@ def test_while_a_secret_is_rotated_either_will_do() -> None:
         ({}, BODY),
     ],
 )
-def test_what_is_not_genuine_or_not_recent_is_refused(headers: dict[str, str], body: bytes) -> None:
+def test_a_forged_or_old_callback_is_refused(headers: dict[str, str], body: bytes) -> None:
     with pytest.raises(InvalidSignature):
         verify_callback(SECRET, headers, body)
 
 
 @pytest.mark.parametrize("body", [b"[]", b"no JSON", b"{}", b'{"type": "notification.sent"}', b'{"type": 1}'])
-def test_what_is_signed_but_no_callback_is_refused(body: bytes) -> None:
+def test_a_signed_body_that_is_no_callback_is_refused(body: bytes) -> None:
     with pytest.raises(InvalidSignature, match="not that of a callback"):
         verify_callback(SECRET, signed(body=body), body)
 
 
 @given(st.text(), st.one_of(st.text(), st.just(str(int(time.time())))), st.text(), st.binary())
-def test_nothing_that_a_stranger_sends_raises_anything_else(id: str, at: str, signature: str, body: bytes) -> None:
+def test_any_forged_request_raises_the_same_error(id: str, at: str, signature: str, body: bytes) -> None:
     with pytest.raises(InvalidSignature):
         verify_callback(SECRET, {"webhook-id": id, "webhook-timestamp": at, "webhook-signature": signature}, body)
 
 
 @pytest.mark.parametrize("secret", ["", "whsec_", "whsec_###"])
-def test_a_secret_that_is_none_is_an_error_of_the_program(secret: str) -> None:
+def test_a_malformed_secret_raises_an_error_of_the_caller(secret: str) -> None:
     with pytest.raises(ValueError, match="begins with whsec_"):
         verify_callback(secret, signed(), BODY)

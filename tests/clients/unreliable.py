@@ -1,4 +1,4 @@
-"""A network between a client and the API that loses what a test wants lost."""
+"""A network between a client and the API that drops requests or answers as a test says."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A reader of a page, who does what each block says."""
+"""Reader of a page, which runs each block."""
 
 from __future__ import annotations
 

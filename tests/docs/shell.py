@@ -1,4 +1,4 @@
-"""One shell for a page: what a block sets, the next one knows."""
+"""One shell for a page: blocks share variables and files."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ def test_each_function_of_a_walk_exists(file: str, name: str) -> None:
 
 
 @pytest.mark.parametrize("walk", ["A notification on its way in", "A notification in a worker"])
-def test_a_walk_names_a_function_in_each_of_its_few_steps(walk: str) -> None:
+def test_each_walk_has_at_most_twenty_steps_with_a_function(walk: str) -> None:
     steps = STEP.findall(PAGE.partition(f"## {walk}\n")[2].partition("\n## ")[0])
     assert MOST / 2 < len(steps) <= MOST
     assert [step for step in steps if len(NAMED.findall(step)) != 1] == []

@@ -43,7 +43,7 @@ def paging(tmp_path: Path, database_url: str, redis_url: str) -> Iterator[System
         system.stop()
 
 
-def test_the_channel_of_the_page_sends_and_refuses(paging: System, redis_server: Valkey) -> None:
+def test_the_example_channel_sends_and_refuses(paging: System, redis_server: Valkey) -> None:
     sent = _page(paging, "42", "The disk is full")
     refused = _page(paging, "0", "Hello", priority="high")
 
@@ -60,7 +60,7 @@ def test_the_channel_of_the_page_sends_and_refuses(paging: System, redis_server:
     assert paging.client.notification(refused)["priority"] == "high"
 
 
-def test_its_documents_are_checked_by_its_schema_and_a_mail_waits_for_a_worker_that_serves_mails(
+def test_the_example_channel_checks_its_schema_and_its_worker_leaves_mails_waiting(
     paging: System, redis_server: Valkey
 ) -> None:
     answer = paging.client.post(NOTIFICATIONS, {"type": "pager", "recipient": "ann@example.com"})

@@ -90,7 +90,7 @@ Description=It
 """
 
 
-def test_a_page_that_is_true_has_no_faults(read: Reading) -> None:
+def test_a_correct_page_has_no_faults(read: Reading) -> None:
     assert read(blocks(GOOD)) == []
 
 
@@ -127,7 +127,7 @@ MISTAKES = {
 }
 
 
-def test_each_kind_of_mistake_is_found(read: Reading) -> None:
+def test_each_kind_of_mistake_in_a_page_is_found(read: Reading) -> None:
     """One reading of all: each block stands alone with its mistake, behind what it needs."""
     broken = []
     for kind, (true, untrue, _) in MISTAKES.items():
@@ -176,7 +176,7 @@ def test_an_unknown_or_empty_marker_is_refused(page: str) -> None:
         ("", "anything"),
     ],
 )
-def test_values_that_change_with_each_run_may_differ(expected: str, printed: str) -> None:
+def test_values_that_change_in_each_run_may_differ_from_the_page(expected: str, printed: str) -> None:
     assert missing(expected, printed) == ""
 
 
@@ -191,5 +191,5 @@ def test_values_that_change_with_each_run_may_differ(expected: str, printed: str
         ("ntf_live_12_EXAMPLE", "ntf_test_12_EXAMPLE"),
     ],
 )
-def test_values_that_stay_may_not_differ(expected: str, printed: str) -> None:
+def test_constant_values_must_match_the_page(expected: str, printed: str) -> None:
     assert missing(expected, printed) != ""

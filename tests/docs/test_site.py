@@ -1,4 +1,4 @@
-"""The site: built without a warning, whole, and with nothing that somebody else would have to serve."""
+"""The site: built without warnings, complete, and without resources of other servers."""
 
 from __future__ import annotations
 
@@ -63,13 +63,13 @@ def parsed(site: Path) -> dict[str, Page]:
     return {str(path.relative_to(site)): Page(path) for path in site.rglob("*.html")}
 
 
-def test_every_page_is_there(parsed: dict[str, Page]) -> None:
+def test_the_site_contains_every_page(parsed: dict[str, Page]) -> None:
     written = {str(page.relative_to(ROOT / "docs").with_suffix(".html")) for page in (ROOT / "docs").glob("*.md")}
 
     assert written <= set(parsed)
 
 
-def test_every_link_within_the_site_leads_to_a_page_and_a_place_on_it(site: Path, parsed: dict[str, Page]) -> None:
+def test_every_internal_link_has_an_existing_page_and_anchor(site: Path, parsed: dict[str, Page]) -> None:
     lost = []
     for name, page in parsed.items():
         for link in page.links:
@@ -83,7 +83,7 @@ def test_every_link_within_the_site_leads_to_a_page_and_a_place_on_it(site: Path
     assert lost == []
 
 
-def test_nothing_is_fetched_from_elsewhere(site: Path, parsed: dict[str, Page]) -> None:
+def test_the_site_loads_nothing_from_other_servers(site: Path, parsed: dict[str, Page]) -> None:
     foreign = {(name, what) for name, page in parsed.items() for what in page.fetched if urlsplit(what).netloc}
     styles = [path for path in site.rglob("*.css") if re.search(r"@import|url\(['\"]?(https?:)?//", path.read_text())]
 
@@ -91,7 +91,7 @@ def test_nothing_is_fetched_from_elsewhere(site: Path, parsed: dict[str, Page]) 
     assert styles == []
 
 
-def test_the_site_has_no_markers_that_are_meant_for_tests(site: Path) -> None:
+def test_the_site_contains_no_markers_for_tests(site: Path) -> None:
     pages = [
         path for path in site.rglob("*.html") if re.search(r"<!-- *(not run|aside|file|schema):", path.read_text())
     ]
@@ -108,11 +108,11 @@ def test_every_operation_and_every_schema_is_explained(parsed: dict[str, Page]) 
 
 
 @pytest.mark.parametrize("page", pages(ROOT), ids=lambda page: str(page.relative_to(ROOT)))
-def test_files_that_a_page_names_are_there(page: Path) -> None:
+def test_every_file_that_a_page_names_exists(page: Path) -> None:
     assert [name for name in NAMED.findall(page.read_text()) if not (ROOT / name).exists()] == []
 
 
-def test_the_examples_of_the_reference_are_what_they_are_said_to_be(site: Path) -> None:
+def test_the_examples_of_the_reference_are_valid(site: Path) -> None:
     written = list((site.parent / "docs" / "reference").glob("*.md"))
     examples = [block for page in written for block in blocks(page.read_text()) if block.language == "json"]
 

@@ -1,4 +1,4 @@
-"""Words for tests of the callback channel: an endpoint, a channel, a callback, how it fails."""
+"""Fixtures for tests of the callback channel: an endpoint, a channel, a callback, and its failures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Words for tests of chat and webhooks: a provider on its event loop, a destination, a notification, how it fails."""
+"""Fixtures for tests of chat and webhooks: a provider on its event loop, a destination, a notification, and
+failures."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ EMPTIED = (
     *("events", "callbacks", "backlogs", "templates", "template_names", "suppressions", "suppression_counts"),
     *("destinations", "erasures", "changes", "listeners", "sessions", "audit", "history", "history_new"),
     *("domain_keys", "domains"),
-    *("reports", "evidence", "report_rejections"),
+    *("reports", "evidence", "report_rejections", "look_ups", "refused_domains"),
 )
 
 

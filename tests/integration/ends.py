@@ -1,4 +1,4 @@
-"""Notifications that have come to their end some time ago, and the blocks that they lie in."""
+"""Notifications that were finished some time ago, and the blocks that contain them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every place of the database that can hold a text: what is still there after an erasure is found."""
+"""Search of every text column of the database, for what an erasure has left."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Words for tests of the mail channel: a channel, a notification, a send that fails, a server of fixed answers."""
+"""Fixtures for tests of the mail channel: a channel, a notification, a send that fails, a server of fixed answers."""
 
 from __future__ import annotations
 

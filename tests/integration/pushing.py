@@ -1,4 +1,4 @@
-"""Words for tests of push providers: a sender to a fake service, and a send that fails."""
+"""Fixtures for tests of push providers: a sender to a test server, and a send that fails."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""POST /api/notifications: what is stored, and every way in which a document is refused."""
+"""POST /api/notifications: the stored row, and the reasons for refusing a document."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def client(api: Api) -> CheckedClient:
     return api.client
 
 
-def test_accepted_notification_is_answered_as_it_is_shown_later(client: CheckedClient) -> None:
+def test_the_answer_to_a_post_equals_a_later_get(client: CheckedClient) -> None:
     accepted = client.post(NOTIFICATIONS, NEEDED)
 
     assert accepted.status == 201
@@ -124,7 +124,7 @@ def test_each_missing_field_is_named_once(client: CheckedClient) -> None:
     assert [fault["pointer"] for fault in refused.json["errors"]] == ["/type", "/recipient", "/message"]
 
 
-def test_of_very_many_faults_a_hundred_are_listed(client: CheckedClient) -> None:
+def test_at_most_a_hundred_faults_are_listed(client: CheckedClient) -> None:
     refused = client.post(NOTIFICATIONS, {f"unknown{n}": 1 for n in range(5000)})
 
     assert refused.status == 422
@@ -134,7 +134,7 @@ def test_of_very_many_faults_a_hundred_are_listed(client: CheckedClient) -> None
 
 @pytest.mark.parametrize("value", [None, True, 1, 1.5, 10**29, [], {}, ["a"]])
 @pytest.mark.parametrize("field", ["type", "recipient", "subject", "message", "html"])
-def test_a_field_that_is_no_string_is_refused(client: CheckedClient, field: str, value: Any) -> None:
+def test_a_field_of_a_wrong_type_is_refused(client: CheckedClient, field: str, value: Any) -> None:
     refused = client.post(NOTIFICATIONS, NEEDED | {field: value})
 
     assert refused.status == 422
@@ -194,7 +194,7 @@ def test_recipient_that_is_not_a_single_address_is_refused(client: CheckedClient
     assert list(faults(refused)) == ["/recipient"]
 
 
-def test_the_log_tells_of_each_notification_by_id_and_never_who_gets_what(api: Api) -> None:
+def test_the_log_names_each_notification_by_id_without_recipient_or_content(api: Api) -> None:
     request_id = "follow-me"
     secrets = {"recipient": "very.private@example.com", "subject": "hush-subject", "message": "hush-message"}
     accepted = api.client.request(

@@ -1,4 +1,4 @@
-"""GET /api/notifications/{id}/attachments/{number}: to the byte, to its owner, and never as a page."""
+"""GET /api/notifications/{id}/attachments/{number}: exact bytes, for the owner only, and never displayed as a page."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def sent(asking: CheckedClient, *contents: bytes, kind: str = "application/pdf",
 
 
 @pytest.mark.parametrize("size", [0, 1, PIECE - 1, PIECE, PIECE + 1, len(LARGE)])
-def test_a_file_comes_back_to_the_byte(asking: CheckedClient, size: int) -> None:
+def test_an_attachment_is_downloaded_byte_for_byte(asking: CheckedClient, size: int) -> None:
     small, place = sent(asking, b"other", LARGE[-size:] if size else b"")
     answer = asking.get(place)
 
@@ -53,7 +53,7 @@ def test_a_file_comes_back_to_the_byte(asking: CheckedClient, size: int) -> None
     assert asking.get(small).raw == b"other"
 
 
-def test_it_is_answered_as_a_download_of_its_type_and_nothing_else(asking: CheckedClient) -> None:
+def test_an_attachment_is_served_as_a_download_with_its_content_type(asking: CheckedClient) -> None:
     page = b"<script>alert(1)</script>"
     [place] = sent(asking, page, kind="text/html; charset=utf-8", name='Über "1";\u3042.html')
     answer = asking.get(place)
@@ -69,14 +69,14 @@ def test_it_is_answered_as_a_download_of_its_type_and_nothing_else(asking: Check
 
 
 @pytest.mark.parametrize("name", ['a"; x="b', "a\r\nX: y", "%41", "ä", "a;b", "a'b", "\u202eexe"])
-def test_no_name_breaks_out_of_its_place(name: str) -> None:
+def test_no_filename_breaks_the_header_content_disposition(name: str) -> None:
     said = disposition(name)
 
     assert re.fullmatch(r"""attachment; filename="[^"\\\r\n;]*"; filename\*=UTF-8''[A-Za-z0-9%._~-]*""", said)
     assert unquote(said.partition("UTF-8''")[2]) == name
 
 
-def test_head_says_what_get_would(asking: CheckedClient) -> None:
+def test_head_has_the_headers_of_get(asking: CheckedClient) -> None:
     [place] = sent(asking, b"%PDF")
     head, answer = asking.request("HEAD", place), asking.get(place)
 
@@ -85,7 +85,7 @@ def test_head_says_what_get_would(asking: CheckedClient) -> None:
 
 
 @pytest.mark.parametrize("number", ["0", "2", "-1", "x", "1.0", "2147483647", "2147483648", "9" * 30])
-def test_there_is_no_other_file(asking: CheckedClient, number: str) -> None:
+def test_an_index_without_an_attachment_is_a_404(asking: CheckedClient, number: str) -> None:
     [place] = sent(asking, b"x")
 
     assert asking.get(place.removesuffix("1") + number).status == 404
@@ -98,7 +98,7 @@ def test_a_notification_without_attachments_answers_404(asking: CheckedClient) -
         assert asking.get(f"{place}/attachments/1").status == 404
 
 
-def test_another_clients_file_is_not_there_and_needs_the_scope_read(api: Api, asking: CheckedClient) -> None:
+def test_an_attachment_of_another_client_is_a_404_and_needs_the_scope_read(api: Api, asking: CheckedClient) -> None:
     [place] = sent(asking, b"secret")
     stranger, sender = api.client, api.client
     stranger.key = str(key(api.sql, EVERY, of=client(api.sql, "stranger")))
@@ -108,7 +108,7 @@ def test_another_clients_file_is_not_there_and_needs_the_scope_read(api: Api, as
     assert [c.get(place).status for c in (stranger, sender, asking)] == [404, 403, 200]
 
 
-def test_attachment_that_is_no_longer_stored_is_answered_with_410(api: Api, asking: CheckedClient) -> None:
+def test_an_attachment_that_is_no_longer_stored_is_a_410(api: Api, asking: CheckedClient) -> None:
     [place] = sent(asking, b"x")
     api.sql.rows("DELETE FROM attachments WHERE notification_id = %s RETURNING number", place.split("/")[3])
 
@@ -118,7 +118,7 @@ def test_attachment_that_is_no_longer_stored_is_answered_with_410(api: Api, aski
     assert asking.get(place.removesuffix("/attachments/1")).json["attachments"][0]["url"] == place
 
 
-def test_a_client_that_goes_away_in_the_middle_keeps_nobody_waiting(api: Api, asking: CheckedClient) -> None:
+def test_a_client_that_disconnects_during_a_download_blocks_no_other(api: Api, asking: CheckedClient) -> None:
     [place] = sent(asking, LARGE * 4)
     request = f"GET {place} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {asking.key}\r\n\r\n".encode()
     for _ in range(5):

@@ -233,7 +233,7 @@ def send(client: CheckedClient, method: str, path: str, document: Any) -> Any:
     return client.request(method, path, json.dumps(document).encode(), {"Content-Type": "application/json"})
 
 
-def test_every_operation_stands_in_the_matrix(api: Api) -> None:
+def test_every_operation_is_in_the_matrix_of_scopes(api: Api) -> None:
     documented = {
         (method.upper(), path)
         for path, item in api.contract.document["paths"].items()
@@ -245,7 +245,7 @@ def test_every_operation_stands_in_the_matrix(api: Api) -> None:
 
 @pytest.mark.parametrize("scope", EVERY)
 @pytest.mark.parametrize(("method", "path"), OPERATIONS)
-def test_a_scope_opens_what_it_is_for_and_nothing_else(api: Api, method: str, path: str, scope: str) -> None:
+def test_a_scope_allows_exactly_its_operations(api: Api, method: str, path: str, scope: str) -> None:
     scopes, document = OPERATIONS[method, path]
     if document == {"name": "new"}:
         document = {"name": f"new for {scope}"}
@@ -290,7 +290,7 @@ def test_a_client_lists_and_shows_its_own_notifications_only(api: Api) -> None:
 
 
 @pytest.mark.parametrize("path", sorted(PUBLIC))
-def test_supervisors_and_readers_of_the_contract_need_no_key(api: Api, path: str) -> None:
+def test_health_checks_and_the_openapi_document_need_no_key(api: Api, path: str) -> None:
     assert api.client.get(path).status == 200
 
 
@@ -324,7 +324,7 @@ def refused(api: Api) -> dict[str, str]:
     }
 
 
-def test_whatever_is_wrong_with_a_key_the_answer_is_the_same(api: Api) -> None:
+def test_every_unusable_key_gets_the_same_answer(api: Api) -> None:
     seen = set()
     for why, header in refused(api).items():
         answer = api.client.request("GET", NOTIFICATIONS, headers={"Authorization": header} if header else None)
@@ -335,7 +335,7 @@ def test_whatever_is_wrong_with_a_key_the_answer_is_the_same(api: Api) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER", "Bearer  "])
-def test_the_scheme_is_written_as_one_likes(api: Api, scheme: str) -> None:
+def test_the_scheme_bearer_matches_in_any_case(api: Api, scheme: str) -> None:
     given = {"Authorization": f"{scheme} {key(api.sql)}"}
 
     assert api.client.request("GET", NOTIFICATIONS, headers=given).status == 200
@@ -347,7 +347,7 @@ def test_the_scheme_is_written_as_one_likes(api: Api, scheme: str) -> None:
     | st.builds("Bearer {}".format, st.text(st.characters(min_codepoint=33, max_codepoint=255), max_size=100))
     | st.builds("Bearer ntf_{}_{}_{}".format, st.sampled_from(["live", "test"]), st.integers(), st.text("aA0_-"))
 )
-def test_no_header_opens_or_breaks_anything(api: Api, header: str) -> None:
+def test_a_malformed_authorization_header_is_a_401(api: Api, header: str) -> None:
     given = header.replace("\x7f", "").encode("latin-1").decode("latin-1").strip()
 
     assert api.client.request("GET", NOTIFICATIONS, headers={"Authorization": given}).status in (400, 401)
@@ -368,7 +368,7 @@ def test_a_key_works_until_it_expires(api: Api) -> None:
     eventually(lambda: asking.get(NOTIFICATIONS).status == 401)
 
 
-def test_the_last_use_is_noted_behind_the_answer(api: Api) -> None:
+def test_the_last_use_of_a_key_is_recorded_after_the_answer(api: Api) -> None:
     used, unused = key(api.sql), key(api.sql)
     coming_in(api, used).get(NOTIFICATIONS)
     coming_in(api, unused._replace(secret=secrets.new())).get(NOTIFICATIONS)
@@ -378,7 +378,9 @@ def test_the_last_use_is_noted_behind_the_answer(api: Api) -> None:
     assert api.sql.rows(noted, unused.id)[0][0] is None
 
 
-def test_a_revoked_key_works_nowhere_after_a_second(module_database_url: str, redis_server: Valkey, api: Api) -> None:
+def test_a_revoked_key_is_refused_by_every_process_within_a_second(
+    module_database_url: str, redis_server: Valkey, api: Api
+) -> None:
     """With the longest cache that there may be, in two processes that have both just used it."""
     with (
         running(module_database_url, redis_server.url, auth="required", key_cache=1) as one,
@@ -392,7 +394,7 @@ def test_a_revoked_key_works_nowhere_after_a_second(module_database_url: str, re
         assert [client.get(NOTIFICATIONS).status for client in clients] == [401, 401]
 
 
-def test_under_load_a_revoked_key_works_no_more_after_a_second(api: Api) -> None:
+def test_a_revoked_key_is_refused_within_a_second_under_load(api: Api) -> None:
     """Those who ask all the time do not keep it alive."""
     doomed = key(api.sql)
 
@@ -421,9 +423,7 @@ def test_the_log_names_the_client_and_the_key_but_never_its_secret(api: Api) -> 
     assert used.secret not in api.log
 
 
-def test_where_keys_cannot_be_looked_up_it_is_a_503_and_never_a_401(
-    module_database_url: str, redis_server: Valkey
-) -> None:
+def test_a_key_that_cannot_be_looked_up_is_a_503_and_not_a_401(module_database_url: str, redis_server: Valkey) -> None:
     impatient: dict[str, Any] = {"key_cache": 0.2, "db_statement_timeout": 0.2}
     with running(module_database_url, redis_server.url, auth="required", **impatient) as api:
         known, new = (coming_in(api, key(api.sql)) for _ in range(2))

@@ -54,7 +54,7 @@ def ids(answer: Response) -> list[int]:
     return [i["id"] for i in answer.json["items"]]
 
 
-def test_all_are_stored_in_their_order_and_answered_as_they_are_then_shown(client: CheckedClient) -> None:
+def test_a_batch_is_stored_in_order_and_answered_as_a_later_get_shows_it(client: CheckedClient) -> None:
     recipients = [f"b{n}@example.com" for n in range(LIMIT)]
     answer = client.post(BATCH, {"items": [item(r) for r in recipients]})
 
@@ -90,7 +90,7 @@ def test_batch_with_invalid_items_is_refused_as_a_whole(api: Api, client: Checke
     assert count(api) == before
 
 
-def test_partial_stores_what_has_no_fault_and_tells_of_each(client: CheckedClient) -> None:
+def test_a_partial_batch_stores_its_valid_items_and_reports_the_others(client: CheckedClient) -> None:
     answer = client.post(PARTIAL, {"items": [item("p0@example.com"), item("nobody"), item("p2@example.com")]})
 
     assert answer.status == 200
@@ -100,7 +100,7 @@ def test_partial_stores_what_has_no_fault_and_tells_of_each(client: CheckedClien
     assert client.notification(last["notification"]["id"]) == last["notification"]
 
 
-def test_partial_with_nothing_to_store_is_answered_all_the_same(api: Api, client: CheckedClient) -> None:
+def test_a_partial_batch_without_a_valid_item_is_answered_with_its_faults(api: Api, client: CheckedClient) -> None:
     before = count(api)
     answer = client.post(PARTIAL, {"items": [{}, 1, None]})
 
@@ -128,22 +128,22 @@ def test_invalid_batch_is_refused_with_a_pointer(
 
 
 @pytest.mark.parametrize("query", ["partial=maybe", "partial=", "partial=true&partial=true", "atomic=true", "x=1&y=2"])
-def test_a_parameter_that_is_not_known_is_refused(client: CheckedClient, query: str) -> None:
+def test_an_unknown_parameter_is_refused(client: CheckedClient, query: str) -> None:
     assert client.post(f"{BATCH}?{query}", {"items": [item()]}).status == 400
 
 
-def test_of_very_many_faults_a_hundred_are_listed(client: CheckedClient) -> None:
+def test_at_most_a_hundred_faults_are_listed(client: CheckedClient) -> None:
     refused = client.post(BATCH, {"items": [{} for _ in range(LIMIT)]})
 
     assert len(refused.json["errors"]) == 100
 
 
-def test_its_body_has_the_limit_of_every_body(client: CheckedClient) -> None:
+def test_the_body_of_a_batch_has_the_usual_size_limit(client: CheckedClient) -> None:
     assert client.post(BATCH, {"items": [item(message="x" * 5_000)]}).status == 201
     assert client.post(BATCH, {"items": [item(message="x" * 100_000)]}).status == 413
 
 
-def test_the_key_of_a_batch_stands_for_the_whole(api: Api, client: CheckedClient) -> None:
+def test_a_repeated_batch_with_its_idempotency_key_gets_the_first_answer(api: Api, client: CheckedClient) -> None:
     document = {"items": [item("w0@example.com"), item("w1@example.com", sendAt="2124-01-01T00:00:00Z")]}
     first = client.post(BATCH, document, idempotency_key="whole")
     before = count(api)
@@ -155,7 +155,7 @@ def test_the_key_of_a_batch_stands_for_the_whole(api: Api, client: CheckedClient
     assert count(api) == before
 
 
-def test_a_batch_that_is_at_fault_by_now_is_answered_as_it_was_at_first(api: Api, client: CheckedClient) -> None:
+def test_a_repeated_batch_gets_the_first_answer_although_it_is_now_invalid(api: Api, client: CheckedClient) -> None:
     soon = (datetime.now(UTC) + timedelta(seconds=1)).isoformat()
     document = {"items": [item(expiresAt=soon)]}
     first = client.post(BATCH, document, idempotency_key="in time")
@@ -166,7 +166,7 @@ def test_a_batch_that_is_at_fault_by_now_is_answered_as_it_was_at_first(api: Api
     assert (again.status, again.raw, replayed(again)) == (201, first.raw, True)
 
 
-def test_another_batch_under_the_same_key_is_refused(client: CheckedClient) -> None:
+def test_a_different_batch_with_the_same_idempotency_key_is_refused(client: CheckedClient) -> None:
     client.post(BATCH, {"items": [item()]}, idempotency_key="taken")
     for path, document in ((BATCH, {"items": [item(), item()]}), (PARTIAL, {"items": [item()]})):
         refused = client.post(path, document, idempotency_key="taken")
@@ -189,7 +189,7 @@ def test_a_partial_answer_is_replayed_with_its_refusals(api: Api, client: Checke
     assert (again.status, again.raw, count(api)) == (200, first.raw, before)
 
 
-def test_the_key_of_an_item_is_that_of_the_header(api: Api, client: CheckedClient) -> None:
+def test_the_idempotency_key_of_an_item_equals_that_of_the_header(api: Api, client: CheckedClient) -> None:
     single = client.post(NOTIFICATIONS, item("s@example.com"), idempotency_key="same")
     answer = client.post(BATCH, {"items": [item("s@example.com", idempotencyKey="same"), item("t@example.com")]})
 
@@ -208,7 +208,9 @@ def test_a_batch_whose_items_all_have_keys_is_safe_to_repeat(api: Api, client: C
     assert count(api) == before
 
 
-def test_the_key_of_an_item_that_was_used_for_another_refuses_all_or_only_it(api: Api, client: CheckedClient) -> None:
+def test_an_idempotency_key_used_before_refuses_the_batch_or_in_partial_mode_the_item(
+    api: Api, client: CheckedClient
+) -> None:
     client.post(NOTIFICATIONS, item("u@example.com"), idempotency_key="used")
     before = count(api)
     document = {"items": [item("v@example.com"), item("v@example.com", idempotencyKey="used")]}
@@ -220,20 +222,22 @@ def test_the_key_of_an_item_that_was_used_for_another_refuses_all_or_only_it(api
     assert count(api) == before + 1
 
 
-def test_a_key_twice_in_one_batch_is_refused(client: CheckedClient) -> None:
+def test_an_idempotency_key_twice_in_one_batch_is_refused(client: CheckedClient) -> None:
     refused = client.post(BATCH, {"items": [item(idempotencyKey="d"), item(), item(idempotencyKey="d")]})
 
     assert faults(refused) == {"/items/2/idempotencyKey": "is the key of an earlier item of this batch too"}
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "é", "a\nb", "\0", 5, None])
-def test_the_key_of_an_item_is_checked(client: CheckedClient, key: object) -> None:
+def test_a_malformed_idempotency_key_of_an_item_is_refused(client: CheckedClient, key: object) -> None:
     refused = client.post(BATCH, {"items": [item(idempotencyKey=key)]})
 
     assert (refused.status, list(faults(refused))) == (422, ["/items/0/idempotencyKey"])
 
 
-def test_a_key_that_is_being_stored_elsewhere_is_a_conflict_and_stores_nothing(api: Api, client: CheckedClient) -> None:
+def test_an_idempotency_key_in_use_by_another_request_is_a_409_and_stores_nothing(
+    api: Api, client: CheckedClient
+) -> None:
     before = count(api)
     elsewhere = psycopg2.connect(api.environ["DATABASE_URL"])
     try:
@@ -248,19 +252,19 @@ def test_a_key_that_is_being_stored_elsewhere_is_a_conflict_and_stores_nothing(a
     assert count(api) == before
 
 
-def test_times_are_checked_by_item(client: CheckedClient) -> None:
+def test_invalid_times_are_reported_with_their_item(client: CheckedClient) -> None:
     refused = client.post(BATCH, {"items": [item(), item(expiresAt="2001-01-01T00:00:00Z")]})
 
     assert faults(refused) == {"/items/1/expiresAt": "must be in the future"}
 
 
-def test_a_single_field_of_a_notification_is_not_one_of_a_batch(client: CheckedClient) -> None:
+def test_a_field_of_a_notification_beside_items_is_refused(client: CheckedClient) -> None:
     refused = client.post(NOTIFICATIONS, item(idempotencyKey="x"))
 
     assert list(faults(refused)) == ["/idempotencyKey"]
 
 
-def test_the_log_tells_of_the_batch_and_of_no_recipient(api: Api, client: CheckedClient) -> None:
+def test_the_log_describes_a_batch_without_recipients(api: Api, client: CheckedClient) -> None:
     client.post(BATCH, {"items": [item("very.private@example.com")] * 3})
 
     def told() -> tuple[int, int]:

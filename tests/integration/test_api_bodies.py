@@ -43,14 +43,14 @@ def stored(api: Api) -> int:
     return int(api.sql.rows("SELECT count(*) FROM notifications")[0][0])
 
 
-def test_a_body_of_the_limit_is_read_and_one_byte_more_is_too_large(api: Api) -> None:
+def test_a_body_at_the_size_limit_is_read_and_one_byte_more_is_a_413(api: Api) -> None:
     padded = BODY.ljust(LIMIT)
 
     assert answered(api, request(JSON + length(LIMIT), padded)).status == 201
     assert answered(api, request(JSON + length(LIMIT + 1), padded + b" ")).status == 413
 
 
-def test_a_chunked_body_is_held_to_the_same_limit(api: Api) -> None:
+def test_a_chunked_body_has_the_same_size_limit(api: Api) -> None:
     padded = BODY.ljust(LIMIT)
 
     assert answered(api, request(JSON + CHUNKED, chunked(padded[:10], padded[10:]) + END)).status == 201
@@ -66,13 +66,13 @@ def test_a_body_declared_too_large_is_refused_before_any_of_it_comes(api: Api, d
     assert answered(api, request(JSON + length(declared))).status == 413
 
 
-def test_a_client_that_asks_first_is_told_to_keep_its_large_body(api: Api) -> None:
+def test_expect_100_continue_for_a_too_large_body_is_refused(api: Api) -> None:
     head = JSON + length(LIMIT + 1) + b"Expect: 100-continue\r\n"
 
     assert answered(api, request(head)).status == 413
 
 
-def test_a_client_that_asks_first_is_told_to_continue(api: Api) -> None:
+def test_expect_100_continue_is_answered_with_100(api: Api) -> None:
     with socket.create_connection(("127.0.0.1", api.port), 10) as connection:
         connection.sendall(request(JSON + length(len(BODY)) + b"Expect: 100-continue\r\n"))
         assert connection.recv(1000) == b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -92,7 +92,7 @@ def test_a_client_that_asks_first_is_told_to_continue(api: Api) -> None:
         pytest.param(request(JSON + CHUNKED, chunked(BODY)), id="no last chunk"),
     ],
 )
-def test_a_body_that_stops_on_its_way_is_given_up(api: Api, sent: bytes) -> None:
+def test_a_body_that_stops_halfway_times_out(api: Api, sent: bytes) -> None:
     before, began = stored(api), time.monotonic()
 
     assert answered(api, sent).status == 408
@@ -101,7 +101,7 @@ def test_a_body_that_stops_on_its_way_is_given_up(api: Api, sent: bytes) -> None
     assert stored(api) == before
 
 
-def test_a_body_that_trickles_is_given_up(api: Api) -> None:
+def test_a_body_that_arrives_too_slowly_times_out(api: Api) -> None:
     with socket.create_connection(("127.0.0.1", api.port), 10) as connection:
         connection.sendall(request(JSON + length(len(BODY))))
         connection.settimeout(0.1)
@@ -123,7 +123,7 @@ def test_a_body_that_trickles_is_given_up(api: Api) -> None:
     [request(JSON + length(len(BODY) + 1), BODY), request(JSON + CHUNKED, chunked(BODY))],
     ids=["length", "chunks"],
 )
-def test_a_client_that_breaks_off_has_sent_nothing(api: Api, sent: bytes) -> None:
+def test_a_request_that_is_cut_off_stores_nothing(api: Api, sent: bytes) -> None:
     before = stored(api)
 
     assert exchange(api.port, sent, half_close=True) is None
@@ -131,7 +131,7 @@ def test_a_client_that_breaks_off_has_sent_nothing(api: Api, sent: bytes) -> Non
     assert stored(api) == before + 1
 
 
-def test_an_empty_body_is_no_json(api: Api) -> None:
+def test_an_empty_body_is_refused_as_invalid_json(api: Api) -> None:
     assert answered(api, request(JSON)).status == 400
     assert answered(api, request(JSON + length(0))).status == 400
 
@@ -148,7 +148,7 @@ def test_an_empty_body_is_no_json(api: Api) -> None:
         b"Content-Type: text/plain\r\n" + length(len(BODY)),
     ],
 )
-def test_a_request_whose_end_is_unclear_is_refused(api: Api, head: bytes) -> None:
+def test_a_request_of_ambiguous_length_is_refused(api: Api, head: bytes) -> None:
     answer = exchange(api.port, request(JSON + head, BODY))
 
     assert answer is not None
@@ -174,7 +174,7 @@ def test_a_connection_stays_open_after_an_unread_body(api: Api, path: str, conte
     connection.close()
 
 
-def test_a_client_gets_to_read_that_its_body_is_too_large(api: Api) -> None:
+def test_a_client_receives_the_413_although_it_is_still_sending(api: Api) -> None:
     client = api.client
 
     assert client.request("POST", NOTIFICATIONS, b"x" * 3_000_000, {"Content-Type": "application/json"}).status == 413

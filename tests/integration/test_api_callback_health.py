@@ -97,7 +97,7 @@ def test_a_test_is_a_delivery_of_its_own_that_soon_expires(client: CheckedClient
     assert client.get("/api/notifications").json["items"] == []
 
 
-def test_a_worker_sends_a_test_like_any_callback(client: CheckedClient, place: str) -> None:
+def test_a_test_is_sent_by_a_worker_like_any_callback(client: CheckedClient, place: str) -> None:
     id = send(client, "POST", f"{place}/test").json["id"]
     [held] = lifecycle.claim([id], WORKER)
     assert (held.type, held.callback_id) == ("callback", int(place.rpartition("/")[2]))

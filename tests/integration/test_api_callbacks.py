@@ -1,4 +1,4 @@
-"""Callback endpoints over HTTP: made, changed, rotated, disabled, deleted; and what was told to them."""
+"""Callback endpoints over HTTP: created, changed, rotated, disabled, deleted; and their deliveries."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_invalid_endpoint_is_refused_with_a_pointer(
     assert client.get(CALLBACKS).json["items"] == []
 
 
-def test_a_url_is_needed_and_all_faults_are_reported_together(client: CheckedClient) -> None:
+def test_a_missing_url_and_other_faults_are_reported_together(client: CheckedClient) -> None:
     assert faults(client.post(CALLBACKS, {})) == {"/url": "is required"}
     assert faults(client.post(CALLBACKS, {"url": "http://a", "events": []})).keys() == {"/url", "/events"}
     assert client.post(CALLBACKS, []).status == 422
@@ -127,7 +127,7 @@ def test_a_client_has_a_limited_number_of_endpoints(client: CheckedClient) -> No
     make(client)
 
 
-def test_a_change_changes_what_it_names(client: CheckedClient) -> None:
+def test_a_patch_changes_only_the_given_fields(client: CheckedClient) -> None:
     made = make(client, description="Orders", events=["sent"])
     place = f"{CALLBACKS}/{made['id']}"
 
@@ -143,7 +143,7 @@ def test_a_change_changes_what_it_names(client: CheckedClient) -> None:
     assert faults(send(client, "PATCH", place, {"url": "http://a"})) == {"/url": "must begin with https://"}
 
 
-def test_a_rotation_says_until_when_the_old_one_signs(client: CheckedClient) -> None:
+def test_a_rotation_shows_until_when_the_old_secret_signs(client: CheckedClient) -> None:
     made = make(client)
     assert made["oldSecretUntil"] is None
     rotated = send(client, "POST", f"{CALLBACKS}/{made['id']}/rotate-secret")
@@ -163,7 +163,9 @@ PATHS = ["", "/rotate-secret", "/health", "/test", "/retry", "/deliveries", "/de
 
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("id", ["theirs", "999999", "x", str(2**63)])
-def test_another_clients_and_nobodys_endpoint_are_the_same_404(client: CheckedClient, path: str, id: str) -> None:
+def test_an_endpoint_of_another_client_is_the_same_404_as_an_unknown_one(
+    client: CheckedClient, path: str, id: str
+) -> None:
     if id == "theirs":
         id = str(make(client)["id"])
         end(client)
@@ -196,7 +198,7 @@ def test_deliveries_are_the_callbacks_of_one_endpoint_newest_first(client: Check
     assert client.get(f"{CALLBACKS}/{first['id']}/deliveries", recipient="a").status == 400
 
 
-def test_a_delivery_shows_what_it_says_and_its_attempts(client: CheckedClient) -> None:
+def test_a_delivery_shows_its_content_and_its_attempts(client: CheckedClient) -> None:
     endpoint = make(client)
     subject = end(client)
     [listed] = client.get(f"{CALLBACKS}/{endpoint['id']}/deliveries").json["items"]
@@ -227,7 +229,7 @@ def test_a_failed_delivery_can_be_retried_and_no_other(client: CheckedClient) ->
     assert send(client, "POST", place.replace(f"{endpoint['id']}/del", f"{other['id']}/del")).status == 404
 
 
-def test_a_callback_is_none_of_the_notifications(client: CheckedClient) -> None:
+def test_a_callback_is_not_shown_as_a_notification(client: CheckedClient) -> None:
     endpoint = make(client)
     subject = end(client)
     [listed] = client.get(f"{CALLBACKS}/{endpoint['id']}/deliveries").json["items"]

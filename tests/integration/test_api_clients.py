@@ -1,4 +1,4 @@
-"""Clients and keys over the API: what is taken, what is shown, and who may give what to whom."""
+"""Clients and keys over the API: valid and invalid fields, answers, and the rights to create keys."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def patch(asking: CheckedClient, id: int, document: object) -> Any:
     return asking.request("PATCH", f"/api/clients/{id}", body, {"Content-Type": "application/json"})
 
 
-def test_a_client_is_shown_as_it_was_made(admin: CheckedClient) -> None:
+def test_a_client_is_shown_as_it_was_created(admin: CheckedClient) -> None:
     senders = ["a@shop.example", "@shop.example", "sms:My Shop", "sms:+41791234567", "sms:12345"]
     limits = {"rateLimit": 600, "dailyQuota": 1_000, "pendingLimit": 5, "phoneRegion": "CH", "senders": senders}
     made = admin.post("/api/clients", {"name": name(), **limits})
@@ -69,7 +69,7 @@ def test_a_client_without_limits_has_none(admin: CheckedClient) -> None:
     assert (made["rateLimit"], made["dailyQuota"], made["pendingLimit"], made["senders"]) == (None, None, None, [])
 
 
-def test_a_name_that_is_taken_is_a_conflict(admin: CheckedClient) -> None:
+def test_a_client_with_an_existing_name_is_a_409(admin: CheckedClient) -> None:
     assert admin.post("/api/clients", {"name": "default"}).status == 409
 
 
@@ -93,14 +93,14 @@ def test_fields_that_a_patch_does_not_name_keep_their_values(admin: CheckedClien
         *(("name", value) for value in ("", "x" * 101, "a\nb", 7, None)),
     ],
 )
-def test_a_fault_in_a_client_is_named(admin: CheckedClient, field: str, value: object) -> None:
+def test_an_invalid_field_of_a_client_is_refused_by_name(admin: CheckedClient, field: str, value: object) -> None:
     answer = admin.post("/api/clients", {"name": name(), field: value})
 
     assert answer.status == 422
     assert [pointer.split("/")[1] for pointer in faults(answer)] == [field]
 
 
-def test_changes_are_checked_as_well(admin: CheckedClient) -> None:
+def test_invalid_changes_are_refused(admin: CheckedClient) -> None:
     assert faults(patch(admin, 1, {"name": "x", "rateLimit": 0})).keys() == {"/name", "/rateLimit"}
     assert faults(patch(admin, 1, {})) == {"": "must name at least 1 field"}
     assert patch(admin, 999_999, {"rateLimit": 1}).status == 404
@@ -127,7 +127,7 @@ def test_a_list_is_paged_oldest_first(api: Api, admin: CheckedClient, path: str)
     "query", ["limit=0", "limit=201", "limit=x", "cursor=x", "cursor=0", "foo=1", "limit=1&limit=1"]
 )
 @pytest.mark.parametrize("path", ["/api/clients", "/api/clients/1/keys"])
-def test_a_wrong_query_is_named(admin: CheckedClient, path: str, query: str) -> None:
+def test_an_invalid_parameter_is_refused_by_name(admin: CheckedClient, path: str, query: str) -> None:
     answer = admin.get(f"{path}?{query}")
 
     assert answer.status == 400
@@ -171,19 +171,19 @@ def test_key_is_stored_as_its_digest_and_its_secret_is_neither_stored_nor_logged
         ("client", 2),
     ],
 )
-def test_a_fault_in_a_key_is_named(admin: CheckedClient, field: str, value: object) -> None:
+def test_an_invalid_field_of_a_key_is_refused_by_name(admin: CheckedClient, field: str, value: object) -> None:
     answer = admin.post("/api/clients/1/keys", {"name": "app", "scopes": ["read"], field: value})
 
     assert answer.status == 422
     assert [pointer.split("/")[1] for pointer in faults(answer)] == [field]
 
 
-def test_a_key_of_no_client_is_not_made(admin: CheckedClient) -> None:
+def test_a_key_for_an_unknown_client_is_a_404(admin: CheckedClient) -> None:
     assert admin.post("/api/clients/999999/keys", {"name": "app", "scopes": ["read"]}).status == 404
     assert admin.get("/api/clients/999999/keys").status == 404
 
 
-def test_a_key_gives_no_scope_that_it_has_not(api: Api) -> None:
+def test_a_key_cannot_create_a_key_with_a_scope_that_it_lacks(api: Api) -> None:
     asking = coming_in(api, key(api.sql, ["manage", "read"]))
 
     assert asking.post("/api/clients/1/keys", {"name": "a", "scopes": ["read", "manage"]}).status == 201
@@ -192,7 +192,7 @@ def test_a_key_gives_no_scope_that_it_has_not(api: Api) -> None:
     assert "'send'" in answer.json["detail"]
 
 
-def test_a_key_gets_no_scope_that_it_has_not_by_rotation(api: Api) -> None:
+def test_a_key_cannot_gain_a_scope_by_rotation(api: Api) -> None:
     asking = coming_in(api, key(api.sql, ["manage", "read"]))
 
     assert asking.post(f"/api/keys/{key(api.sql, ['read']).id}/rotate", {}).status == 201
@@ -200,7 +200,7 @@ def test_a_key_gets_no_scope_that_it_has_not_by_rotation(api: Api) -> None:
 
 
 @pytest.mark.parametrize("scopes", [["manage", "send", "read"], ["admin", "manage"]])
-def test_admin_keys_cannot_be_made_or_rotated_over_http(api: Api, scopes: list[str]) -> None:
+def test_admin_keys_cannot_be_created_or_rotated_over_http(api: Api, scopes: list[str]) -> None:
     target = key(api.sql, ["admin"])
     asking = coming_in(api, key(api.sql, scopes))
 
@@ -208,7 +208,7 @@ def test_admin_keys_cannot_be_made_or_rotated_over_http(api: Api, scopes: list[s
     assert asking.post(f"/api/keys/{target.id}/rotate", {}).status == 403
 
 
-def test_a_key_that_leaked_is_revoked_by_whoever_manages_but_not_an_admins(api: Api, admin: CheckedClient) -> None:
+def test_a_manage_key_can_revoke_any_key_of_its_client_but_an_admin_key(api: Api, admin: CheckedClient) -> None:
     manager = coming_in(api, key(api.sql, ["manage"]))
     leaked, chief = key(api.sql, ["send"]), key(api.sql, ["admin"])
 
@@ -217,14 +217,14 @@ def test_a_key_that_leaked_is_revoked_by_whoever_manages_but_not_an_admins(api: 
     assert admin.request("DELETE", f"/api/keys/{chief.id}").status == 200
 
 
-def test_to_revoke_again_changes_nothing(api: Api, admin: CheckedClient) -> None:
+def test_revoking_a_key_twice_changes_nothing(api: Api, admin: CheckedClient) -> None:
     path = f"/api/keys/{key(api.sql).id}"
 
     assert admin.request("DELETE", path).raw == admin.request("DELETE", path).raw
     assert admin.request("DELETE", "/api/keys/999999").status == 404
 
 
-def test_a_key_for_tests_decides_about_such_keys_only(api: Api) -> None:
+def test_a_test_key_can_manage_only_test_keys(api: Api) -> None:
     tester = coming_in(api, key(api.sql, ["manage", "send"], sandbox=True))
     real, toy = key(api.sql, ["send"]), key(api.sql, ["send"], sandbox=True)
     wanted = {"name": "a", "scopes": ["send"]}
@@ -254,7 +254,7 @@ def test_a_rotation_without_overlap_ends_the_old_key(api: Api, admin: CheckedCli
     assert [coming_in(api, text).get(NOTIFICATIONS).status for text in (str(old), new["key"])] == [401, 200]
 
 
-def test_a_rotation_needs_no_body_and_is_made_once(api: Api, admin: CheckedClient) -> None:
+def test_a_rotation_needs_no_body_and_happens_once(api: Api, admin: CheckedClient) -> None:
     path = f"/api/keys/{key(api.sql, ['read']).id}/rotate"
 
     assert admin.request("POST", path).status == 201
@@ -263,7 +263,7 @@ def test_a_rotation_needs_no_body_and_is_made_once(api: Api, admin: CheckedClien
 
 
 @pytest.mark.parametrize("overlap", [-1, 2_592_001, "1", None, 1.5])
-def test_a_fault_in_a_rotation_is_named(api: Api, admin: CheckedClient, overlap: object) -> None:
+def test_an_invalid_field_of_a_rotation_is_refused_by_name(api: Api, admin: CheckedClient, overlap: object) -> None:
     answer = admin.post(f"/api/keys/{key(api.sql, ['read']).id}/rotate", {"overlap": overlap})
 
     assert list(faults(answer)) == ["/overlap"]
@@ -275,7 +275,7 @@ def test_invalid_ids_are_answered_with_404(admin: CheckedClient, path: str, id: 
     assert admin.get(path.format(quote(id, safe="%"))).status == 404
 
 
-def test_a_client_with_all_its_keys_is_told_what_to_do(api: Api) -> None:
+def test_a_key_beyond_the_limit_of_a_client_is_refused_with_the_fix(api: Api) -> None:
     owner = client(api.sql, name())
     mine = key(api.sql, ["send", "manage"], of=owner)
     api.sql.rows(
@@ -302,3 +302,57 @@ def test_notification_sent_with_a_test_key_is_marked_as_sandbox(api: Api) -> Non
     assert tester.notification(made["id"])["sandbox"] is True
     assert [item["id"] for item in tester.get(NOTIFICATIONS, sandbox="true").json["items"]] == [made["id"]]
     assert tester.get(NOTIFICATIONS, sandbox="false").json["items"] == []
+
+
+def test_a_client_may_be_limited_to_some_providers_of_a_channel(api: Api, admin: CheckedClient) -> None:
+    api.sql.rows(REPORTED)
+    lists = {"email": ["first", "second"], "sms": ["texts"]}
+    made = admin.post("/api/clients", {"name": name(), "providers": lists})
+    assert (made.status, made.json["providers"]) == (201, lists)
+    id = made.json["id"]
+
+    assert patch(admin, id, {"providers": {"email": ["second"]}}).json["providers"] == {"email": ["second"]}
+    assert patch(admin, id, {"rateLimit": 5}).json["providers"] == {"email": ["second"]}
+    assert patch(admin, id, {"providers": None}).json["providers"] is None
+
+    acts = admin.get("/api/audit", limit=3).json["items"]
+    assert [act["detail"] for act in acts] == [
+        {"providers": None},
+        {"rateLimit": 5},
+        {"providers": {"email": ["second"]}},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("lists", "expected"),
+    [
+        (
+            {"email": ["texts"]},
+            {"/providers/email/0": "must be the name of a provider of the channel email; there are: "},
+        ),
+        ({"email": ["first", "nobody"]}, {"/providers/email/1": "must be the name of a provider of the channel email"}),
+        ({"chat": ["first"]}, {"/providers/chat": "must be a channel that has providers: email, sms, push"}),
+        ({"fax/~": ["first"]}, {"/providers/fax~1~0": "must be a channel that has providers: email, sms, push"}),
+        ({"email": []}, {"/providers/email": "must"}),
+        ({}, {"/providers": "must"}),
+        ({"email": "first"}, {"/providers/email": "must"}),
+        (["first"], {"/providers": "must"}),
+    ],
+)
+def test_a_provider_that_does_not_exist_is_named(
+    api: Api, admin: CheckedClient, lists: object, expected: dict[str, str]
+) -> None:
+    api.sql.rows(REPORTED)
+
+    answer = patch(admin, 1, {"providers": lists})
+
+    assert answer.status == 422
+    found = faults(answer)
+    assert found.keys() == expected.keys()
+    assert all(found[pointer].startswith(detail) for pointer, detail in expected.items())
+
+
+REPORTED = """
+INSERT INTO providers (name, config) VALUES ('first', '{"channel": "email"}'), ('second', '{"channel": "email"}'),
+    ('texts', '{"channel": "sms"}') ON CONFLICT DO NOTHING; SELECT 1
+"""

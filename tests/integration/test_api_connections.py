@@ -73,7 +73,7 @@ def stored(api: Api) -> int:
 
 @pytest.mark.parametrize("before", [b"", HEALTH, POST], ids=["the first head", "after a GET", "after a POST"])
 @pytest.mark.parametrize("piece", [b"X", b"\r\n"], ids=["a field", "empty lines"])
-def test_a_head_that_trickles_is_cut_off_whatever_came_before(api: Api, before: bytes, piece: bytes) -> None:
+def test_a_request_head_that_arrives_too_slowly_is_cut_off(api: Api, before: bytes, piece: bytes) -> None:
     with connected(api) as connection:
         if before:
             connection.sendall(before)
@@ -83,7 +83,7 @@ def test_a_head_that_trickles_is_cut_off_whatever_came_before(api: Api, before: 
         assert sent_until_closed(connection, piece) == b""
 
 
-def test_a_slow_head_that_comes_in_time_is_answered(api: Api) -> None:
+def test_a_slow_request_head_within_the_timeout_is_answered(api: Api) -> None:
     with connected(api) as connection:
         for _ in range(2):
             for start in range(0, len(HEALTH), 7):
@@ -101,7 +101,7 @@ def test_a_slow_head_that_comes_in_time_is_answered(api: Api) -> None:
     ids=["target", "field", "fields"],
 )
 @pytest.mark.parametrize("before", [b"", HEALTH], ids=["first", "second"])
-def test_a_head_without_end_is_refused_with_its_reason(
+def test_an_endless_request_head_is_refused_with_the_reason(
     api: Api, before: bytes, begun: bytes, piece: bytes, status: int
 ) -> None:
     with connected(api) as connection:
@@ -127,14 +127,14 @@ def test_a_head_without_end_is_refused_with_its_reason(
         (b"Content-Type: a/b\r\nContent-Type: c/d\r\n", 400),
     ],
 )
-def test_the_head_of_a_request_has_limits(api: Api, head: bytes, status: int) -> None:
+def test_the_size_of_a_request_head_is_limited(api: Api, head: bytes, status: int) -> None:
     answer = exchange(api.port, request(head, method=b"GET", path=b"/healthz"))
     assert answer is not None
     assert answer.status == status
 
 
 @pytest.mark.parametrize(("length", "status"), [(8_000, 400), (9_000, 414)])
-def test_a_target_has_a_limit(api: Api, length: int, status: int) -> None:
+def test_the_length_of_a_request_target_is_limited(api: Api, length: int, status: int) -> None:
     path = f"{NOTIFICATIONS}?recipient=".encode().ljust(length, b"a")
     answer = exchange(api.port, request(b"", method=b"GET", path=path))
     assert answer is not None
@@ -149,7 +149,7 @@ def test_a_refused_client_that_continues_to_send_reads_why_and_is_cut_off(api: A
 
 
 @pytest.mark.parametrize("garbage", [b"\0\0\0\0", b"nonsense\r\n\r\n", b"GET / HTTP/1.1\r\nno colon\r\n\r\n"])
-def test_garbage_after_a_request_costs_it_no_answer(api: Api, garbage: bytes) -> None:
+def test_garbage_after_a_request_does_not_prevent_its_answer(api: Api, garbage: bytes) -> None:
     before = stored(api)
     with connected(api) as connection:
         connection.sendall(POST + garbage)
@@ -162,7 +162,7 @@ def test_garbage_after_a_request_costs_it_no_answer(api: Api, garbage: bytes) ->
 
 @pytest.mark.parametrize("broken", [b"zz\r\n", b"-1\r\n", b"5\r\nabcdefgh\r\n", b"ffffffffffffffffffff\r\n"])
 @pytest.mark.parametrize("together", [True, False])
-def test_a_chunk_that_is_broken_is_refused_and_nothing_is_stored(api: Api, broken: bytes, *, together: bool) -> None:
+def test_a_malformed_chunk_is_refused_and_nothing_is_stored(api: Api, broken: bytes, *, together: bool) -> None:
     before = stored(api)
     good = b"%x\r\n%b\r\n" % (len(BODY), BODY)
     with connected(api) as connection:
@@ -177,21 +177,21 @@ def test_a_chunk_that_is_broken_is_refused_and_nothing_is_stored(api: Api, broke
     assert stored(api) == before
 
 
-def test_a_body_that_continues_behind_its_answer_is_cut_off(api: Api) -> None:
+def test_a_body_that_goes_on_long_after_its_answer_is_cut_off(api: Api) -> None:
     with connected(api) as connection:
         connection.sendall(request(b"Content-Type: text/plain\r\nContent-Length: 1000000000\r\n"))
         assert answers(connection, 1) == [415]
         sent_until_closed(connection, b"x")
 
 
-def test_a_body_without_end_that_no_get_needs_is_cut_off(api: Api) -> None:
+def test_an_endless_body_of_a_get_is_cut_off(api: Api) -> None:
     with connected(api) as connection:
         connection.sendall(request(b"Content-Length: 1000000000\r\n", method=b"GET", path=b"/healthz"))
         assert answers(connection, 1) == [200]
         sent_until_closed(connection, b"x" * 1000)
 
 
-def test_a_body_that_comes_behind_its_answer_leaves_the_connection_open(api: Api) -> None:
+def test_a_body_that_ends_soon_after_its_answer_leaves_the_connection_open(api: Api) -> None:
     with connected(api) as connection:
         connection.sendall(request(b"Content-Length: 5\r\n", method=b"GET", path=b"/healthz"))
         assert answers(connection, 1) == [200]
@@ -201,7 +201,7 @@ def test_a_body_that_comes_behind_its_answer_leaves_the_connection_open(api: Api
         assert answers(connection, 1) == [200]
 
 
-def test_pipelined_requests_are_bounded(api: Api) -> None:
+def test_the_number_of_pipelined_requests_is_limited(api: Api) -> None:
     id = api.client.notify("a@example.com").json["id"]
     poll = request(b"", method=b"GET", path=f"{NOTIFICATIONS}/{id}?wait=2".encode())
     with connected(api) as connection:
@@ -217,7 +217,7 @@ def test_pipelined_requests_are_bounded(api: Api) -> None:
 
 
 @pytest.mark.parametrize("cut", [None, 60, -3], ids=["whole", "within the head", "within the body"])
-def test_an_offer_of_http_2_is_passed_over(api: Api, cut: int | None) -> None:
+def test_an_upgrade_to_http_2_is_ignored(api: Api, cut: int | None) -> None:
     # As Java's client sends it with the first request of each connection.
     offer = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAAAAIAAAABAAMAAABkAAQ\r\n"
     with connected(api) as connection:
@@ -232,7 +232,7 @@ def test_an_offer_of_http_2_is_passed_over(api: Api, cut: int | None) -> None:
         assert answers(connection, 1) == [200]
 
 
-def test_http_1_0_is_answered_and_another_version_is_not(api: Api) -> None:
+def test_http_1_0_is_answered_and_an_unknown_version_is_refused(api: Api) -> None:
     with connected(api) as connection:
         connection.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
         answer = read(connection, "GET")

@@ -23,7 +23,7 @@ _numbers = count(1)
 
 @pytest.fixture(scope="module")
 def api(module_database_url: str, redis_server: Valkey) -> Iterator[Api]:
-    settings: dict[str, Any] = {"auth": "required", "key_cache": 0, "export_page": 2, "erasure_batch": 2}
+    settings: dict[str, Any] = {"auth": "required", "key_cache": 0, "erasure_batch": 2}
     with running(module_database_url, redis_server.url, **settings) as api:
         yield api
 
@@ -51,7 +51,7 @@ def erase(asking: CheckedClient, recipient: str = "ann@example.com") -> Response
 # erasures
 
 
-def test_an_erasure_cancels_erases_and_says_how_much(api: Api, shop: CheckedClient) -> None:
+def test_an_erasure_cancels_erases_and_reports_its_counts(api: Api, shop: CheckedClient) -> None:
     ids = [shop.notify(to).json["id"] for to in ("ann@example.com", "Ann@EXAMPLE.com", "bob@example.com")]
     answer = erase(shop, "ANN@example.com")
     assert (answer.status, answer.json["status"], answer.json["left"]) == (200, "done", 0)
@@ -99,7 +99,7 @@ def test_erased_notification_cannot_be_retried_cancelled_or_rescheduled(shop: Ch
         assert "erased" in answer.json["detail"]
 
 
-def test_a_repetition_of_its_request_is_refused_and_sends_nothing(shop: CheckedClient) -> None:
+def test_a_repeated_post_after_an_erasure_is_refused_and_sends_nothing(shop: CheckedClient) -> None:
     draft = {"type": "email", "recipient": "ann@example.com", "message": "Hello"}
     first = shop.post(NOTIFICATIONS, draft, **{"Idempotency-Key": "k"})
     erase(shop)
@@ -123,7 +123,7 @@ def test_an_erased_recipient_stays_suppressed_under_a_digest(shop: CheckedClient
 @pytest.mark.parametrize(
     "document", [{}, {"recipient": "nobody"}, {"recipient": None}, {"recipient": "a@b.de", "x": 1}, []]
 )
-def test_a_request_without_an_address_erases_nothing(shop: CheckedClient, document: object) -> None:
+def test_an_erasure_without_an_address_is_refused(shop: CheckedClient, document: object) -> None:
     id = shop.notify("ann@example.com").json["id"]
     answer = shop.post(ERASURES, document)
     assert answer.status == 422
@@ -131,11 +131,11 @@ def test_a_request_without_an_address_erases_nothing(shop: CheckedClient, docume
     assert shop.notification(id)["recipient"] == "ann@example.com"
 
 
-def test_a_key_for_tests_erases_nothing(api: Api) -> None:
+def test_a_test_key_cannot_erase(api: Api) -> None:
     assert erase(coming_in(api, key(api.sql, ["manage"], sandbox=True))).status == 403
 
 
-def test_erasures_are_each_clients_own(api: Api, shop: CheckedClient) -> None:
+def test_an_erasure_of_another_client_is_not_visible(api: Api, shop: CheckedClient) -> None:
     id = erase(shop).json["id"]
     other = coming_in(api, key(api.sql, ["manage"], of=client(api.sql, f"other {next(_numbers)}")))
     assert other.get(f"{ERASURES}/{id}").status == 404
@@ -145,7 +145,7 @@ def test_erasures_are_each_clients_own(api: Api, shop: CheckedClient) -> None:
 # export
 
 
-def test_an_export_holds_all_that_is_stored_of_the_client_and_no_secret(api: Api, shop: CheckedClient) -> None:
+def test_an_export_contains_all_data_of_the_client_and_no_secret(api: Api, shop: CheckedClient) -> None:
     shop.send("PUT", "/api/templates/welcome", {"subject": "Hi", "text": "Hello"})
     shop.send("PUT", "/api/templates/welcome", {"subject": "Hi", "text": "Hello again"})
     secret = shop.post("/api/callbacks", {"url": "https://example.com/hook"}).json["secret"]
@@ -170,7 +170,7 @@ def test_an_export_holds_all_that_is_stored_of_the_client_and_no_secret(api: Api
     assert shop.key.split("_", 3)[3] not in answer.raw.decode()
 
 
-def test_an_export_continues_behind_any_of_its_lines(shop: CheckedClient) -> None:
+def test_an_export_continues_after_the_cursor_of_any_line(shop: CheckedClient) -> None:
     for n in range(5):
         shop.notify(f"n{n}@example.com")
         shop.post("/api/suppressions", {"address": f"s{n}@example.com"})
@@ -180,7 +180,7 @@ def test_an_export_continues_behind_any_of_its_lines(shop: CheckedClient) -> Non
         assert rest[:-1] == whole[place + 1 : -1]
 
 
-def test_an_export_of_a_recipient_holds_what_concerns_them_alone(shop: CheckedClient) -> None:
+def test_an_export_of_a_recipient_contains_only_data_about_them(shop: CheckedClient) -> None:
     mine = [shop.notify("ann@example.com").json["id"], shop.notify("Ann@Example.com").json["id"]]
     shop.notify("bob@example.com")
     mine.append(shop.notify("bob@example.com", cc=["ann@example.com"]).json["id"])
@@ -227,7 +227,7 @@ def test_an_export_holds_what_reports_say_about_a_notification(api: Api, shop: C
         ("text/plain", "text/plain; charset=utf-8"),
     ],
 )
-def test_an_export_is_text_for_a_client_that_reads_only_that(shop: CheckedClient, accept: str, media: str) -> None:
+def test_an_export_is_plain_text_for_a_client_that_prefers_it(shop: CheckedClient, accept: str, media: str) -> None:
     shop.notify("ann@example.com")
     answer = shop.request("GET", EXPORT, headers={"Accept": accept})
 
@@ -235,7 +235,7 @@ def test_an_export_is_text_for_a_client_that_reads_only_that(shop: CheckedClient
     assert lines(answer)[-1]["kind"] == "end"
 
 
-def test_an_export_has_the_files_where_they_are_asked_for(shop: CheckedClient) -> None:
+def test_an_export_contains_attachments_on_request(shop: CheckedClient) -> None:
     file = {"filename": "a.txt", "contentType": "text/plain", "content": base64.b64encode(b"hello").decode()}
     for _ in range(2):
         shop.notify("ann@example.com", attachments=[file])
@@ -246,7 +246,7 @@ def test_an_export_has_the_files_where_they_are_asked_for(shop: CheckedClient) -
         ] * 2
 
 
-def test_the_export_of_a_client_holds_nothing_of_another(api: Api, shop: CheckedClient) -> None:
+def test_the_export_of_a_client_contains_no_data_of_another(api: Api, shop: CheckedClient) -> None:
     other = coming_in(api, key(api.sql, ["send", "manage", "read"], of=client(api.sql, f"other {next(_numbers)}")))
     other.notify("theirs@example.com")
     other.post("/api/suppressions", {"address": "theirs@example.com"})
@@ -264,7 +264,7 @@ def test_the_export_of_a_client_holds_nothing_of_another(api: Api, shop: Checked
         ({"limit": "1"}, "limit"),
     ],
 )
-def test_an_export_refuses_what_it_cannot_take(shop: CheckedClient, query: dict[str, str], wrong: str) -> None:
+def test_an_export_with_an_invalid_parameter_is_refused(shop: CheckedClient, query: dict[str, str], wrong: str) -> None:
     answer = shop.get(EXPORT, **query)
     assert (answer.status, [error["parameter"] for error in answer.json["errors"]]) == (400, [wrong])
 
@@ -272,7 +272,7 @@ def test_an_export_refuses_what_it_cannot_take(shop: CheckedClient, query: dict[
 # audit
 
 
-def test_each_act_is_recorded_with_who_where_and_under_which_request(api: Api, shop: CheckedClient) -> None:
+def test_each_act_is_recorded_with_its_key_address_and_request_id(api: Api, shop: CheckedClient) -> None:
     id = int(shop.key.split("_")[2])
     made = shop.request("PUT", "/api/pauses/client", headers={"X-Request-ID": "r-1"})
     assert made.status == 200
@@ -282,7 +282,7 @@ def test_each_act_is_recorded_with_who_where_and_under_which_request(api: Api, s
     assert record["target"] == f"client {record['clientId']}"
 
 
-def test_every_act_of_a_client_is_there_in_order_and_none_that_was_refused(api: Api, shop: CheckedClient) -> None:
+def test_the_audit_log_has_every_successful_act_in_order_and_no_refused_one(api: Api, shop: CheckedClient) -> None:
     number = int(shop.key.split("_")[2])
     [(owner,)] = api.sql.rows("SELECT client_id FROM keys WHERE id = %s", number)
     made = shop.post(f"/api/clients/{owner}/keys", {"name": "two", "scopes": ["send"]}).json["id"]
@@ -332,9 +332,7 @@ def test_act_of_an_admin_is_recorded_for_the_client_it_concerns(api: Api, shop: 
     assert shop.get(AUDIT).json["items"] == []
 
 
-def test_a_bulk_retry_is_one_record_with_its_count_and_one_retry_stands_in_the_events(
-    api: Api, shop: CheckedClient
-) -> None:
+def test_a_bulk_retry_is_one_audit_record_and_a_single_retry_is_an_event(api: Api, shop: CheckedClient) -> None:
     ids = [shop.notify("ann@example.com").json["id"] for _ in range(3)]
     api.sql.rows(
         "UPDATE notifications SET status = 'failed', failure_reason = 'rejected', finished_at = now(),"
@@ -347,7 +345,7 @@ def test_a_bulk_retry_is_one_record_with_its_count_and_one_retry_stands_in_the_e
     assert (record["act"], record["detail"]) == ("notifications.retried", {"count": 2, "filters": ["recipient"]})
 
 
-def test_the_audit_log_is_paged_and_filtered_and_refuses_what_it_does_not_know(shop: CheckedClient) -> None:
+def test_the_audit_log_is_paged_filtered_and_refuses_unknown_parameters(shop: CheckedClient) -> None:
     for n in range(5):
         shop.post("/api/suppressions", {"address": f"s{n}@example.com"})
     shop.request("PUT", "/api/pauses/client")

@@ -1,4 +1,4 @@
-"""Destinations over HTTP: made, changed, rotated, deleted; and that nothing tells their URLs, tokens and secrets."""
+"""Destinations over HTTP: created, changed, rotated, deleted; URLs, tokens and secrets are never shown."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_a_short_url_has_no_hint(client: CheckedClient) -> None:
     assert make(client, {"name": "x", "kind": "webhook", "url": "https://example.com/x"})["hint"] is None
 
 
-def test_nothing_tells_a_url_a_token_or_a_secret(api: Api, client: CheckedClient) -> None:
+def test_no_answer_or_log_contains_a_url_a_token_or_a_secret(api: Api, client: CheckedClient) -> None:
     answers = [client.post(DESTINATIONS, SLACK), client.post(DESTINATIONS, TELEGRAM)]
     made = make(client, WEBHOOK)
     rotated = send(client, "POST", f"{DESTINATIONS}/orders/rotate-secret").json
@@ -107,7 +107,7 @@ def test_nothing_tells_a_url_a_token_or_a_secret(api: Api, client: CheckedClient
     assert rotated["secret"].encode() not in told
 
 
-def test_a_name_is_taken_once(client: CheckedClient) -> None:
+def test_a_destination_with_an_existing_name_is_refused(client: CheckedClient) -> None:
     make(client, SLACK)
     again = client.post(DESTINATIONS, {**WEBHOOK, "name": "alerts"})
     assert again.status == 409
@@ -124,7 +124,7 @@ def test_a_client_has_a_thousand_destinations_at_most(client: CheckedClient) -> 
     assert refused.json["type"].endswith("too-many-destinations")
 
 
-def test_the_list_is_by_name_and_in_pages(client: CheckedClient) -> None:
+def test_destinations_are_listed_by_name_in_pages(client: CheckedClient) -> None:
     for name in ("c", "a", "b"):
         make(client, {**SLACK, "name": name})
     first = client.get(f"{DESTINATIONS}?limit=2").json
@@ -156,7 +156,7 @@ def test_the_list_is_by_name_and_in_pages(client: CheckedClient) -> None:
         ({"secret": "whsec_AAAA"}, "/secret"),
     ],
 )
-def test_a_faulty_destination_is_refused(client: CheckedClient, given: dict[str, Any], wrong: str) -> None:
+def test_an_invalid_destination_is_refused(client: CheckedClient, given: dict[str, Any], wrong: str) -> None:
     refused = client.post(DESTINATIONS, {**SLACK, **given})
     assert refused.status == 422, refused.raw
     assert wrong in faults(refused)
@@ -175,13 +175,13 @@ def test_a_faulty_destination_is_refused(client: CheckedClient, given: dict[str,
         ({"url": "https://10.0.0.1"}, "/url"),
     ],
 )
-def test_a_faulty_telegram_chat_is_refused(client: CheckedClient, given: dict[str, Any], wrong: str) -> None:
+def test_an_invalid_telegram_chat_is_refused(client: CheckedClient, given: dict[str, Any], wrong: str) -> None:
     refused = client.post(DESTINATIONS, {**TELEGRAM, **given})
     assert refused.status == 422
     assert list(faults(refused)) == [wrong]
 
 
-def test_missing_fields_are_named(client: CheckedClient) -> None:
+def test_missing_fields_are_reported_by_name(client: CheckedClient) -> None:
     assert faults(client.post(DESTINATIONS, {"name": "a", "kind": "discord"})) == {"/url": "is required for discord"}
     missing = faults(client.post(DESTINATIONS, {"name": "a", "kind": "telegram"}))
     assert missing == {"/token": "is required for telegram", "/chatId": "is required for telegram"}
@@ -222,7 +222,7 @@ def test_both_secrets_sign_after_a_rotation(client: CheckedClient) -> None:
     assert list(address.secrets) == [rotated["secret"], old]
 
 
-def test_a_deleted_destination_is_gone(client: CheckedClient) -> None:
+def test_a_deleted_destination_is_a_404(client: CheckedClient) -> None:
     make(client, SLACK)
     assert send(client, "DELETE", f"{DESTINATIONS}/alerts").status == 204
     assert send(client, "DELETE", f"{DESTINATIONS}/alerts").status == 404

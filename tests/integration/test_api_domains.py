@@ -78,7 +78,7 @@ def test_a_domain_is_added_published_checked_and_rotated(api: Api, manager: Chec
     assert acts == [(f"domain.{what}", "domain example.com") for what in ("added", "rotated")]
 
 
-def test_adding_it_again_answers_200_with_the_same_keys(manager: CheckedClient) -> None:
+def test_adding_a_domain_again_answers_200_with_the_same_keys(manager: CheckedClient) -> None:
     first = manager.post(DOMAINS, {"domain": "example.com"})
     again = manager.post(DOMAINS, {"domain": "example.com"})
 
@@ -102,7 +102,7 @@ def test_adding_it_again_answers_200_with_the_same_keys(manager: CheckedClient) 
         *("a." * 126 + "com", "*.example.com", "example.com/../x", "exam\u202eple.com"),
     ],
 )
-def test_what_is_no_domain_is_refused(manager: CheckedClient, domain: str) -> None:
+def test_an_invalid_domain_name_is_refused(manager: CheckedClient, domain: str) -> None:
     refused = manager.post(DOMAINS, {"domain": domain})
 
     assert refused.status == 422
@@ -118,7 +118,7 @@ def test_an_unknown_field_is_refused(manager: CheckedClient) -> None:
     assert set(faults(manager.post(DOMAINS, {"domain": "example.com", "privateKey": "x"}))) == {"/privateKey"}
 
 
-def test_clients_see_and_change_only_their_own(api: Api, manager: CheckedClient) -> None:
+def test_clients_see_and_change_only_their_own_domains(api: Api, manager: CheckedClient) -> None:
     assert manager.post(DOMAINS, {"domain": "example.com"}).status == 201
     other = api.client
     other.key = str(key(api.sql, ["read", "manage"], of=client(api.sql, "other")))
@@ -130,7 +130,7 @@ def test_clients_see_and_change_only_their_own(api: Api, manager: CheckedClient)
     assert theirs["keys"] != manager.get(f"{DOMAINS}/example.com").json["keys"]
 
 
-def test_it_is_removed(manager: CheckedClient) -> None:
+def test_a_removed_domain_is_a_404(manager: CheckedClient) -> None:
     assert manager.post(DOMAINS, {"domain": "example.com"}).status == 201
     assert manager.request("DELETE", f"{DOMAINS}/example.com").status == 204
     assert manager.request("DELETE", f"{DOMAINS}/example.com").status == 404
@@ -157,7 +157,7 @@ def test_without_the_secret_a_domain_is_refused_with_what_to_do(module_database_
     assert "DOMAIN_KEYS_SECRET" in refused.json["detail"]
 
 
-def test_dns_that_does_not_answer_is_told_within_bounded_time(manager: CheckedClient, dns: DnsServer) -> None:
+def test_dns_without_an_answer_is_reported_within_a_bounded_time(manager: CheckedClient, dns: DnsServer) -> None:
     added = manager.post(DOMAINS, {"domain": "example.com"}).json
     dns.silent.update(record["name"] for record in added["records"])
 
@@ -184,7 +184,7 @@ def test_the_dashboard_adds_checks_rotates_and_removes_a_domain(api: Api, dns: D
     assert person.get(place).status == 404
 
 
-def test_a_reader_sees_the_domains_and_cannot_act(api: Api, manager: CheckedClient) -> None:
+def test_a_key_with_the_scope_read_sees_domains_and_cannot_change_them(api: Api, manager: CheckedClient) -> None:
     assert manager.post(DOMAINS, {"domain": "example.com"}).status == 201
     reader = Person(api.port)
     reader.log_in(key(api.sql, ["read"]))
@@ -196,7 +196,7 @@ def test_a_reader_sees_the_domains_and_cannot_act(api: Api, manager: CheckedClie
         assert reader.submit("/domains/example.com", {"domain": "a.example"}, to=place).status == 403
 
 
-def test_found_values_are_shown_as_text(manager: CheckedClient, dns: DnsServer) -> None:
+def test_values_found_in_dns_are_shown_as_text(manager: CheckedClient, dns: DnsServer) -> None:
     added = manager.post(DOMAINS, {"domain": "example.com"}).json
     dns.publish(added["records"][0]["name"], "<script>\x1b[31m" + "x" * 2_000)
 

@@ -74,13 +74,13 @@ def test_random_bytes_are_refused(client: CheckedClient, body: bytes) -> None:
 
 @FUZZ
 @given(document=values, escaped=st.booleans())
-def test_any_json_gets_a_sensible_answer(client: CheckedClient, document: Any, escaped: bool) -> None:
+def test_any_json_gets_a_documented_answer(client: CheckedClient, document: Any, escaped: bool) -> None:
     checked(client, encoded(document, escaped))
 
 
 @FUZZ
 @given(depth=st.integers(1, 5000), opening=st.sampled_from(["[", '{"message":', '[{"":']), closed=st.booleans())
-def test_any_depth_gets_a_sensible_answer(client: CheckedClient, depth: int, opening: str, closed: bool) -> None:
+def test_any_nesting_gets_a_documented_answer(client: CheckedClient, depth: int, opening: str, closed: bool) -> None:
     closing = opening.translate(str.maketrans("[{", "]}", '"message:'))[::-1]
 
     assert checked(client, (opening * depth + "1" + closing * depth * closed).encode()).status in (400, 422)
@@ -89,7 +89,9 @@ def test_any_depth_gets_a_sensible_answer(client: CheckedClient, depth: int, ope
 @FUZZ
 @given(document=nearly, escaped=st.booleans())
 @example(document={"type": "email", "recipient": "a@b.c", "message": "\ud800"}, escaped=False)
-def test_almost_valid_notification_gets_a_sensible_answer(client: CheckedClient, document: Any, escaped: bool) -> None:
+def test_an_almost_valid_notification_gets_a_documented_answer(
+    client: CheckedClient, document: Any, escaped: bool
+) -> None:
     checked(client, encoded(document, escaped))
 
 
@@ -105,7 +107,7 @@ def test_every_notification_is_stored_as_it_was_sent(client: CheckedClient, docu
         st.sampled_from(["status", "recipient", "limit", "cursor", "createdFrom"]) | anything, anything
     )
 )
-def test_any_query_gets_a_sensible_answer(client: CheckedClient, query: dict[str, str]) -> None:
+def test_any_query_gets_a_documented_answer(client: CheckedClient, query: dict[str, str]) -> None:
     query = {
         name.encode(errors="replace").decode(): value.encode(errors="replace").decode() for name, value in query.items()
     }
@@ -115,7 +117,7 @@ def test_any_query_gets_a_sensible_answer(client: CheckedClient, query: dict[str
 
 @FUZZ
 @given(items=st.lists(nearly | values, max_size=4), partial=st.booleans(), key=anything | st.none())
-def test_almost_valid_batch_gets_a_sensible_answer(
+def test_an_almost_valid_batch_gets_a_documented_answer(
     client: CheckedClient, items: Any, partial: bool, key: str | None
 ) -> None:
     keyed = [item | {"idempotencyKey": key} if isinstance(item, dict) and key else item for item in items]
@@ -127,7 +129,7 @@ def test_almost_valid_batch_gets_a_sensible_answer(
 
 @FUZZ
 @given(key=st.text(st.characters(min_codepoint=0x20, max_codepoint=0xFF, exclude_characters="\x7f"), max_size=300))
-def test_any_header_is_a_key_or_refused(client: CheckedClient, key: str) -> None:
+def test_any_authorization_header_is_a_key_or_refused(client: CheckedClient, key: str) -> None:
     document = {"type": "email", "recipient": "a@example.com", "message": key or "x"}
     headers = JSON | {"Idempotency-Key": key.encode("latin-1")}
     answers = [client.request("POST", NOTIFICATIONS, encoded(document, escaped=True), headers) for _ in range(2)]  # type: ignore[arg-type]
@@ -151,7 +153,7 @@ def test_any_header_is_a_key_or_refused(client: CheckedClient, key: str) -> None
     ),
     path=st.sampled_from(["1", "retry", "1/cancel", "1/retry"]),
 )
-def test_whatever_is_asked_of_what_is_stored_gets_a_sensible_answer(
+def test_any_request_about_a_stored_notification_gets_a_documented_answer(
     client: CheckedClient, document: Any, path: str
 ) -> None:
     method = "PATCH" if path == "1" else "POST"

@@ -1,4 +1,4 @@
-"""The history over HTTP and as a page: whose counts a key sees, and in which form."""
+"""The history over HTTP and as a page: the counts that a key may see, and their form."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_a_key_sees_the_counts_of_its_client(api: Api, other: int) -> None:
     assert sent(with_key(api, ["read"], other)) == 5
 
 
-def test_each_dimension_is_shown_and_others_come_last(api: Api, other: int) -> None:
+def test_each_dimension_is_shown_with_others_last(api: Api, other: int) -> None:
     client = with_key(api, ["read"])
 
     def values(by: str) -> list[tuple[str | None, int, int]]:
@@ -88,7 +88,7 @@ def test_each_dimension_is_shown_and_others_come_last(api: Api, other: int) -> N
     assert values("domain") == [("shop.example", 0, 0)]
 
 
-def test_admin_sees_all_clients_or_one(api: Api, other: int) -> None:
+def test_an_admin_sees_the_history_of_all_clients_or_of_one(api: Api, other: int) -> None:
     admin = with_key(api, ["read", "admin"])
     assert sent(admin) == 35
     assert sent(admin, clientId=other) == 5
@@ -98,7 +98,7 @@ def test_admin_sees_all_clients_or_one(api: Api, other: int) -> None:
     ]
 
 
-def test_another_client_needs_admin(api: Api, other: int) -> None:
+def test_the_history_of_another_client_needs_the_scope_admin(api: Api, other: int) -> None:
     client = with_key(api, ["read"])
     refused = client.get(PATH, clientId=other)
     assert (refused.status, "scope 'admin'" in refused.json["detail"]) == (403, True)
@@ -106,13 +106,13 @@ def test_another_client_needs_admin(api: Api, other: int) -> None:
 
 
 @pytest.mark.parametrize("window", ["24h", "7d", "30d"])
-def test_a_window_without_ends_is_full_of_zeros(api: Api, window: str) -> None:
+def test_a_window_in_which_nothing_ended_has_only_zeros(api: Api, window: str) -> None:
     told = with_key(api, ["read"], another(api.sql, f"quiet {window}")).get(PATH, window=window).json
     assert {point["sent"] for point in told["points"]} == {0}
     assert (told["total"]["successRate"], told["total"]["secondsP95"], told["items"]) == (None, None, [])
 
 
-def test_invalid_parameters_are_named_together(api: Api) -> None:
+def test_invalid_parameters_are_reported_together(api: Api) -> None:
     refused = with_key(api, ["read"]).get(PATH, window="1h", by="recipient", clientId="x", more=1)
     assert refused.status == 400
     assert {error["parameter"] for error in refused.json["errors"]} == {"window", "by", "clientId", "more"}
@@ -125,7 +125,7 @@ def person(api: Api, scopes: list[str]) -> Person:
     return person
 
 
-def test_the_page_shows_the_client_that_was_chosen(api: Api, other: int) -> None:
+def test_the_page_of_the_history_shows_the_chosen_client(api: Api, other: int) -> None:
     page = person(api, ["read"]).get("/history?window=7d&by=tag")
     assert "Sent 30 Failed 10 Cancelled 0 Success rate 75 %" in page.text
     assert "welcome" in page.text
@@ -134,7 +134,7 @@ def test_the_page_shows_the_client_that_was_chosen(api: Api, other: int) -> None
     assert page.html.count('<rect class="slot"') == 2 * 28
 
 
-def test_the_page_shows_all_clients_to_an_admin(api: Api, other: int) -> None:
+def test_the_page_of_the_history_shows_all_clients_to_an_admin(api: Api, other: int) -> None:
     admin = person(api, ["read", "admin"])
     assert "Sent 30 Failed" in admin.get("/history").text
     together = admin.get("/history?clients=all&by=client").text

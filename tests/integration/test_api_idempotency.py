@@ -1,4 +1,4 @@
-"""Idempotency-Key: one notification for each key, whoever repeats it, whenever."""
+"""Idempotency-Key: each key stores one notification, however often it is repeated."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_the_order_of_fields_and_the_quotes_of_the_key_do_not_matter(client: Che
     assert (replayed(again), again.json["id"]) == (True, first.json["id"])
 
 
-def test_the_first_answer_is_replayed_whatever_has_become_of_the_notification(api: Api, client: CheckedClient) -> None:
+def test_the_first_answer_is_replayed_although_the_notification_has_changed(api: Api, client: CheckedClient) -> None:
     document = NEEDED | {"sendAt": "2124-01-01T10:00:00Z", "expiresAt": "2124-01-02T10:00:00Z"}
     first = client.post(NOTIFICATIONS, document, idempotency_key="history")
     path = first.headers["location"]
@@ -71,7 +71,7 @@ def test_the_first_answer_is_replayed_whatever_has_become_of_the_notification(ap
     assert (again.status, again.raw) == (201, first.raw)
 
 
-def test_another_body_under_the_same_key_is_refused_by_the_name_of_the_header(client: CheckedClient) -> None:
+def test_a_different_body_with_the_same_key_is_refused_and_names_the_header(client: CheckedClient) -> None:
     client.post(NOTIFICATIONS, NEEDED, idempotency_key="other")
     refused = client.post(NOTIFICATIONS, NEEDED | {"message": "Bye"}, idempotency_key="other")
 
@@ -100,7 +100,7 @@ def test_accepted_request_is_replayed_even_after_its_expiry_time(api: Api, clien
 
 
 @pytest.mark.parametrize("key", ["", " ", '""', "é", "x" * 256, '"x', '"a"b"', "a\tb", f'"{"x" * 256}"'])
-def test_a_key_that_cannot_be_taken_is_refused(client: CheckedClient, key: str) -> None:
+def test_an_invalid_idempotency_key_is_refused(client: CheckedClient, key: str) -> None:
     refused = client.post(NOTIFICATIONS, NEEDED, idempotency_key=key.encode().decode("latin-1"))
 
     assert refused.status == 400
@@ -108,15 +108,13 @@ def test_a_key_that_cannot_be_taken_is_refused(client: CheckedClient, key: str) 
 
 
 @pytest.mark.parametrize("key", ["x", "x" * 255, "a,b;c=d", "'; DROP TABLE", "%s%%{}", f'"{"y" * 255}"'])
-def test_any_printable_key_is_taken(client: CheckedClient, key: str) -> None:
+def test_any_printable_idempotency_key_is_accepted(client: CheckedClient, key: str) -> None:
     answers = [client.post(NOTIFICATIONS, NEEDED, idempotency_key=key) for _ in range(2)]
 
     assert [(a.status, replayed(a)) for a in answers] == [(201, False), (201, True)]
 
 
-def test_a_key_that_is_being_stored_elsewhere_is_waited_for_and_then_a_conflict(
-    api: Api, client: CheckedClient
-) -> None:
+def test_a_request_waits_for_another_one_with_the_same_key_and_is_then_a_409(api: Api, client: CheckedClient) -> None:
     elsewhere = psycopg2.connect(api.environ["DATABASE_URL"])
     try:
         elsewhere.cursor().execute("INSERT INTO idempotency_keys VALUES (1, 'open', '', now(), 1)")
@@ -134,7 +132,7 @@ def test_a_key_that_is_being_stored_elsewhere_is_waited_for_and_then_a_conflict(
     assert (again.status, replayed(again)) == (201, False)
 
 
-def test_a_transaction_that_ends_in_time_delays_and_refuses_nobody(api: Api, client: CheckedClient) -> None:
+def test_a_request_whose_key_is_free_in_time_is_answered(api: Api, client: CheckedClient) -> None:
     elsewhere = psycopg2.connect(api.environ["DATABASE_URL"])
     with ThreadPoolExecutor() as threads:
         elsewhere.cursor().execute("INSERT INTO idempotency_keys VALUES (1, 'short', '', now(), 1)")
@@ -181,7 +179,7 @@ def test_fifty_simultaneous_requests_with_one_key_to_two_processes_store_one_not
             assert stored(two, recipient) == 1
 
 
-def test_many_keys_in_any_order_over_two_processes_never_wait_for_each_other_for_ever(
+def test_batches_with_the_same_keys_in_any_order_do_not_deadlock(
     module_database_url: str, redis_server: Valkey
 ) -> None:
     with running(module_database_url, redis_server.url, processes=2) as two, ThreadPoolExecutor(32) as threads:

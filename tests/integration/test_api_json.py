@@ -64,7 +64,7 @@ def test_a_body_nested_a_hundred_thousand_deep_is_refused(client: CheckedClient,
 
 
 @pytest.mark.parametrize("document", ["[]", "null", "1", '"email"', "[" * 20 + "]" * 20])
-def test_json_that_is_no_object_is_refused(client: CheckedClient, document: str) -> None:
+def test_json_other_than_an_object_is_refused(client: CheckedClient, document: str) -> None:
     refused = post(client, document.encode())
 
     assert refused.status == 422
@@ -78,7 +78,7 @@ def test_nesting_is_refused_above_its_limit(client: CheckedClient) -> None:
     assert faults(refused) == {"": "is nested more than 20 levels deep"}
 
 
-def test_of_a_repeated_field_the_last_counts(client: CheckedClient) -> None:
+def test_the_last_value_of_a_repeated_field_counts(client: CheckedClient) -> None:
     body = json.dumps(NEEDED).encode()[:-1] + b',"message":"Goodbye"}'
 
     assert post(client, body).json["message"] == "Goodbye"
@@ -88,7 +88,7 @@ def test_of_a_repeated_field_the_last_counts(client: CheckedClient) -> None:
     "content_type",
     ["application/json", "application/json; charset=utf-8", 'APPLICATION/JSON;charset="UTF-8"', "application/json;"],
 )
-def test_json_in_utf_8_may_be_declared_in_many_ways(client: CheckedClient, content_type: str) -> None:
+def test_every_spelling_of_the_content_type_of_json_is_accepted(client: CheckedClient, content_type: str) -> None:
     assert post(client, json.dumps(NEEDED).encode(), content_type).status == 201
 
 

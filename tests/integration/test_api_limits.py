@@ -1,4 +1,4 @@
-"""Limits over the API: what is let in, what is refused and how that is told."""
+"""Limits over the API: admitted and refused requests, and their answers."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def refused(answer: Response, policy: str) -> bool:
     return True
 
 
-def test_a_client_without_limits_hears_nothing_of_them(api: Api) -> None:
+def test_a_client_without_limits_gets_no_rate_limit_headers(api: Api) -> None:
     free = Limited(api)
     for answer in (free.post(), free.batch(3), free.batch(3, "?partial=true")):
         assert answer.status in (200, 201)
@@ -78,7 +78,7 @@ def test_a_client_without_limits_hears_nothing_of_them(api: Api) -> None:
         assert "ratelimit-policy" not in answer.headers
 
 
-def test_fifty_at_once_over_two_processes_keep_to_the_rate(api: Api) -> None:
+def test_fifty_simultaneous_posts_to_two_processes_keep_the_rate_limit(api: Api) -> None:
     limited = Limited(api, rate_limit=20)
     with ThreadPoolExecutor(50) as threads:
         answers = list(threads.map(lambda _: limited.post(), range(50)))
@@ -93,7 +93,7 @@ def test_fifty_at_once_over_two_processes_keep_to_the_rate(api: Api) -> None:
         assert 0 < remaining["t"] <= int(answer.headers.get("retry-after", 120))
 
 
-def test_each_answer_tells_what_is_left_of_both_limits(api: Api) -> None:
+def test_each_answer_shows_what_is_left_of_rate_and_quota(api: Api) -> None:
     limited = Limited(api, rate_limit=10, daily_quota=100)
     limited.post()
     answer = limited.batch(4)
@@ -103,7 +103,7 @@ def test_each_answer_tells_what_is_left_of_both_limits(api: Api) -> None:
     assert (told["rate"]["r"], told["daily"]["r"]) == (5, 95)
 
 
-def test_a_batch_counts_as_what_is_in_it_and_goes_in_whole_or_not_at_all(api: Api) -> None:
+def test_a_batch_counts_by_its_items_and_is_admitted_whole_or_not_at_all(api: Api) -> None:
     limited = Limited(api, rate_limit=10)
 
     assert limited.batch(7).status == 201
@@ -113,7 +113,7 @@ def test_a_batch_counts_as_what_is_in_it_and_goes_in_whole_or_not_at_all(api: Ap
     assert refused(limited.post(), "rate")
 
 
-def test_a_batch_that_is_larger_than_a_limit_is_told_that_to_wait_does_not_help(api: Api) -> None:
+def test_a_batch_larger_than_a_limit_is_a_422_with_the_advice_to_split_it(api: Api) -> None:
     for limits in ({"rate_limit": 5}, {"daily_quota": 5}, {"pending_limit": 5}):
         limited = Limited(api, **limits)
         answer = limited.batch(6)
@@ -133,7 +133,7 @@ def test_rejected_items_do_not_count(api: Api) -> None:
     assert [limited.used(name) for name in ("rate", "daily")] == [2, 2]
 
 
-def test_the_bytes_of_a_day_are_bounded_over_all_processes(module_database_url: str, redis_server: Valkey) -> None:
+def test_the_bytes_of_a_day_are_limited_over_all_processes(module_database_url: str, redis_server: Valkey) -> None:
     quota, size = 4 * 2**20, 2**20 - 2**16
     with running(
         module_database_url, redis_server.url, processes=2, auth="required", daily_bytes=quota, limits_timeout=10
@@ -162,7 +162,7 @@ def test_a_quota_ends_at_midnight(api: Api) -> None:
     assert limited.stored == 3
 
 
-def test_a_replay_does_not_count_for_the_day_and_comes_when_the_day_is_used_up(api: Api) -> None:
+def test_a_replay_does_not_use_the_daily_quota_and_works_when_it_is_used_up(api: Api) -> None:
     limited = Limited(api, daily_quota=3)
     first = limited.post(idempotency_key="one")
     assert limited.post(idempotency_key="one").headers["idempotent-replayed"] == "true"
@@ -187,7 +187,7 @@ def test_request_refused_for_its_idempotency_key_does_not_use_the_daily_quota(ap
     eventually(lambda: limited.used("daily") == limited.stored == 1)
 
 
-def test_a_batch_that_is_replayed_does_not_count_for_the_day(api: Api) -> None:
+def test_a_replayed_batch_does_not_use_the_daily_quota(api: Api) -> None:
     limited = Limited(api, daily_quota=5)
     document = {"items": [{**DRAFT, "idempotencyKey": f"{n}"} for n in range(3)]}
     whole = [limited.client.post(BATCH, document, idempotency_key="whole") for _ in range(4)]
@@ -211,13 +211,13 @@ def test_requests_with_a_test_key_do_not_use_the_limits_of_live_keys(api: Api) -
     assert limited.post().status == 201
 
 
-def test_the_rate_limit_of_one_client_does_not_touch_another(api: Api) -> None:
+def test_the_rate_limit_of_one_client_does_not_affect_another(api: Api) -> None:
     one, other = Limited(api, rate_limit=1), Limited(api, rate_limit=1)
 
     assert [limited.post().status for limited in (one, one, other)] == [201, 429, 201]
 
 
-def test_another_limit_is_in_force_at_once(api: Api) -> None:
+def test_a_changed_limit_is_in_force_at_once(api: Api) -> None:
     limited = Limited(api, rate_limit=1)
     assert [limited.post().status for _ in range(2)] == [201, 429]
     changed = limited.client.send("PATCH", f"/api/clients/{limited.id}", {"rateLimit": 3})
@@ -241,9 +241,7 @@ def test_limits_and_their_use_are_shown_to_the_client_and_to_an_admin(api: Api) 
     assert Limited(api).client.get("/api/limits").json["pending"]["limit"] == 1_000_000
 
 
-def test_where_keys_are_not_wanted_the_limits_of_the_settings_are_in_force(
-    module_database_url: str, redis_url: str
-) -> None:
+def test_without_auth_the_limits_of_the_settings_are_in_force(module_database_url: str, redis_url: str) -> None:
     with running(
         module_database_url, redis_url, rate_limit=5, daily_quota=4, pending_limit=1_000, limits_timeout=10
     ) as api:
@@ -251,7 +249,7 @@ def test_where_keys_are_not_wanted_the_limits_of_the_settings_are_in_force(
         assert api.client.get("/api/limits").json["daily"] == {"limit": 4, "used": 4, "remaining": 0, "window": 86_400}
 
 
-def test_a_clients_own_limits_come_before_those_of_the_settings(module_database_url: str, redis_url: str) -> None:
+def test_the_limits_of_a_client_override_those_of_the_settings(module_database_url: str, redis_url: str) -> None:
     with running(module_database_url, redis_url, auth="required", rate_limit=2) as api:
         common, large, small = Limited(api), Limited(api, rate_limit=4), Limited(api, rate_limit=1)
         assert [sum(one.post().status == 201 for _ in range(5)) for one in (common, large, small)] == [2, 4, 1]

@@ -1,4 +1,4 @@
-"""Limits while Redis is away: they open or close, as the setting says, and hold nobody up."""
+"""Limits while Redis is away: LIMITS_FAIL decides, and no request is delayed for long."""
 
 from __future__ import annotations
 
@@ -40,7 +40,9 @@ def reached(valkey: Valkey) -> int:
 
 
 @pytest.mark.parametrize("gone", [stopped, frozen])
-def test_open_lets_everything_in_until_redis_is_back(module_database_url: str, valkey: Valkey, gone: object) -> None:
+def test_in_open_mode_everything_is_admitted_until_redis_is_back(
+    module_database_url: str, valkey: Valkey, gone: object
+) -> None:
     with failing(module_database_url, valkey, "open") as api:
         limited = Limited(api, rate_limit=3, daily_quota=100)
         assert limited.post().status == 201
@@ -69,7 +71,7 @@ def test_closed_mode_refuses_clients_with_a_rate_limit_or_quota_while_redis_is_a
         eventually(lambda: limited.post().status == 201)
 
 
-def test_not_every_post_waits_for_a_redis_that_hangs(module_database_url: str, valkey: Valkey) -> None:
+def test_only_some_posts_wait_for_a_redis_that_hangs(module_database_url: str, valkey: Valkey) -> None:
     with failing(module_database_url, valkey, "open", limits_away=600) as api:
         limited = Limited(api, rate_limit=1_000)
         before = reached(valkey)

@@ -1,4 +1,4 @@
-"""The API's line for each request: what it says, what it keeps to itself, and how few there may be."""
+"""The log line of each request: its fields, private data that it omits, and sampling."""
 
 from __future__ import annotations
 
@@ -55,11 +55,11 @@ def test_routine_events_are_not_logged_with_a_sample_of_zero(lines: list[Any]) -
     assert "notification.accepted" not in {e["event"] for e in lines}
 
 
-def test_every_line_is_json_from_gunicorn_s_first_one_on(lines: list[Any]) -> None:
+def test_every_line_is_json_including_those_of_gunicorn(lines: list[Any]) -> None:
     assert lines[0]["event"].startswith("Starting gunicorn")
     assert {e["process"].partition("/")[0] for e in lines} == {"gunicorn", "api"}
 
 
-def test_no_line_has_the_path_that_was_asked_for(api: Api, lines: list[Any]) -> None:
+def test_no_line_contains_the_requested_path(api: Api, lines: list[Any]) -> None:
     assert lines
     assert "a@example.com" not in api.log

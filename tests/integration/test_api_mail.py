@@ -1,4 +1,4 @@
-"""POST and GET of what only mails have, hostile input, and the room that large bodies get."""
+"""POST and GET of the fields that only mails have, hostile input, and the memory of large bodies."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def body_of(size: int) -> bytes:
     return whole.ljust(size)
 
 
-def test_all_of_it_is_shown_as_it_was_sent_but_what_files_hold(client: CheckedClient) -> None:
+def test_all_fields_of_a_mail_are_shown_as_sent_but_the_content_of_files(client: CheckedClient) -> None:
     accepted = client.post(NOTIFICATIONS, FULL | {"attachments": FILES})
 
     assert accepted.status == 201
@@ -113,7 +113,7 @@ def test_content_of_attachments_is_stored_byte_for_byte(api: Api) -> None:
     assert [bytes(content) for (content,) in stored] == [every, b""]
 
 
-def test_the_largest_notification_there_can_be_is_taken(client: CheckedClient) -> None:
+def test_the_largest_possible_notification_is_accepted(client: CheckedClient) -> None:
     file = FILES[0] | {"content": b64encode(b"\xff" * 7_000_000).decode()}
     largest = NEEDED | {"message": "ü" * 100_000, "html": "ü" * 250_000, "attachments": [file]}
     body = json.dumps(largest, ensure_ascii=False).encode()
@@ -153,7 +153,7 @@ def test_forbidden_values_in_fields_of_a_mail_are_refused_with_a_pointer(
 
 @FUZZ
 @given(document=fields)
-def test_whatever_it_is_the_answer_is_sensible_and_what_is_taken_is_shown(api: Api, document: dict[str, Any]) -> None:
+def test_random_mail_fields_are_refused_or_stored_as_sent(api: Api, document: dict[str, Any]) -> None:
     answer = api.client.post(NOTIFICATIONS, NEEDED | document)
 
     assert answer.status in (201, 400, 422)
@@ -187,7 +187,7 @@ def test_large_bodies_get_503_at_once_when_there_is_no_memory_for_them(api: Api)
     assert eventually(taken)
 
 
-def test_the_room_is_given_back_however_a_request_ends(api: Api) -> None:
+def test_the_memory_of_a_large_body_is_released_however_the_request_ends(api: Api) -> None:
     wrong = body_of(8 * MIB).replace(b'"email"', b'"pigeon"')
     broken = body_of(8 * MIB)[:-10].rstrip() + b"!"
     for body, status in ((wrong, 422), (broken, 400), (body_of(8 * MIB), 201)) * 3:
@@ -197,7 +197,7 @@ def test_the_room_is_given_back_however_a_request_ends(api: Api) -> None:
         assert answer.status == status
 
 
-def test_small_notifications_are_stored_while_large_ones_are(api: Api) -> None:
+def test_small_notifications_are_accepted_while_large_ones_are_read(api: Api) -> None:
     with ThreadPoolExecutor(4) as threads:
         large = [
             threads.submit(

@@ -1,4 +1,4 @@
-"""/metrics of the API: who may read it, how often it is read, and that nobody outside makes it grow."""
+"""/metrics of the API: access, caching, and a fixed number of series."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def seen(api: Api) -> Scrape:
     return Scrape(answer.raw.decode())
 
 
-def test_the_token_opens_the_metrics_and_nothing_else(api: Api) -> None:
+def test_the_metrics_token_gives_access_to_the_metrics_only(api: Api) -> None:
     assert asked(api, TOKEN).status == asked(api, TOKEN, scheme="bearer").status == 200
     assert asked(api, TOKEN, "/metrics/").status == 401
     assert asked(api, TOKEN, NOTIFICATIONS).status == 401
@@ -51,14 +51,14 @@ def test_the_token_opens_the_metrics_and_nothing_else(api: Api) -> None:
 
 
 @pytest.mark.parametrize("wrong", ["", "x", TOKEN[:-1], TOKEN + "x", TOKEN.upper(), "\u00e9" * 32])
-def test_another_token_opens_nothing(api: Api, wrong: str) -> None:
+def test_a_wrong_metrics_token_is_refused(api: Api, wrong: str) -> None:
     answer = asked(api, wrong)
 
     assert answer.status == 401
     assert b"notify_" not in answer.raw
 
 
-def test_a_key_opens_them_only_if_it_may_do_everything(api: Api) -> None:
+def test_a_key_reads_the_metrics_only_with_the_scope_admin(api: Api) -> None:
     assert asked(api, key(api.sql, ["admin"])).status == 200
     refused = asked(api, key(api.sql, ["send", "read", "manage"]))
     assert refused.status == 403
@@ -80,7 +80,7 @@ def hostile(api: Api, numbers: range) -> None:
             asked(api, f"key-{n}")
 
 
-def test_whatever_clients_send_there_are_no_more_series(api: Api) -> None:
+def test_no_request_of_a_client_adds_a_series(api: Api) -> None:
     hostile(api, range(4))  # Of each kind there is one now.
     before = seen(api)
     hostile(api, range(4, 104))
@@ -109,7 +109,7 @@ def test_a_damaged_file_in_the_directory_is_no_error_of_the_api(
     assert second.sum("notify_processes", program="api") == 1
 
 
-def test_without_a_usable_directory_the_api_says_so_once_and_serves_its_own_numbers(
+def test_without_a_usable_directory_the_api_logs_it_once_and_serves_its_own_metrics(
     module_database_url: str, redis_server: Valkey, tmp_path: Path
 ) -> None:
     (tmp_path / "file").touch()
@@ -122,7 +122,7 @@ def test_without_a_usable_directory_the_api_says_so_once_and_serves_its_own_numb
     assert str(tmp_path / "file") in told
 
 
-def test_a_long_poll_is_not_taken_for_a_slow_answer(api: Api) -> None:
+def test_a_long_poll_is_not_counted_as_a_slow_answer(api: Api) -> None:
     asking = api.client
     asking.key = str(key(api.sql))
     id = asking.notify("a@example.com").json["id"]
@@ -171,7 +171,7 @@ def test_a_database_that_fails_after_the_timeout_is_no_error_of_the_event_loop(
     assert not unheard
 
 
-def test_many_scrapes_ask_the_database_once(module_database_url: str, redis_server: Valkey) -> None:
+def test_many_simultaneous_scrapes_query_the_database_once(module_database_url: str, redis_server: Valkey) -> None:
     with running(module_database_url, redis_server.url, metrics_cache=60) as api:
         with ThreadPoolExecutor(8) as pool:
             answers = list(pool.map(lambda _: api.client.get("/metrics"), range(16)))

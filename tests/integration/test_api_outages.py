@@ -120,7 +120,7 @@ def checks(api: Api) -> dict[str, str]:
     return dict(answer.json["checks"])
 
 
-def test_however_many_ask_for_readyz_one_look_is_begun_in_a_second(api: Api, valkey: Valkey) -> None:
+def test_many_requests_for_readyz_cause_one_check_a_second(api: Api, valkey: Valkey) -> None:
     def pings() -> int:
         return int(client.info("commandstats").get("cmdstat_ping", {}).get("calls", 0))
 
@@ -132,7 +132,7 @@ def test_however_many_ask_for_readyz_one_look_is_begun_in_a_second(api: Api, val
     assert looks <= time.monotonic() - begun + 2
 
 
-def test_without_database_nothing_is_accepted_or_shown(api: Api, postgres: Postgres) -> None:
+def test_without_the_database_nothing_is_accepted_or_shown(api: Api, postgres: Postgres) -> None:
     with stopped(postgres):
         assert unavailable(api.client.notify("a@example.com"))
         for path in READS:
@@ -141,13 +141,13 @@ def test_without_database_nothing_is_accepted_or_shown(api: Api, postgres: Postg
         assert api.client.get("/healthz").status == 200
 
 
-def test_a_fault_of_the_request_is_told_even_without_database(api: Api, postgres: Postgres) -> None:
+def test_an_invalid_request_is_refused_with_its_fault_without_the_database(api: Api, postgres: Postgres) -> None:
     with stopped(postgres):
         assert api.client.post(NOTIFICATIONS, {}).status == 422
         assert api.client.get(NOTIFICATIONS, limit=0).status == 400
 
 
-def test_a_database_that_hangs_keeps_nobody_waiting(api: Api, postgres: Postgres) -> None:
+def test_a_database_that_hangs_is_a_503_within_the_timeout(api: Api, postgres: Postgres) -> None:
     with frozen(postgres), ThreadPoolExecutor() as threads:
         posted = threads.submit(api.client.notify, "a@example.com")
         shown = [threads.submit(api.client.get, path) for path in READS[:WAITING]]
@@ -157,7 +157,7 @@ def test_a_database_that_hangs_keeps_nobody_waiting(api: Api, postgres: Postgres
         assert api.client.get("/healthz").status == 200
 
 
-def test_more_requests_than_may_wait_are_refused_at_once(api: Api, postgres: Postgres) -> None:
+def test_requests_beyond_the_number_that_may_wait_are_a_503_at_once(api: Api, postgres: Postgres) -> None:
     with frozen(postgres), ThreadPoolExecutor(40) as threads:
         # Beside those that wait, each thread has one, and the flusher's hands hold as many as may wait.
         reads = list(threads.map(lambda _: api.client.get(NOTIFICATIONS), range(2 * WAITING + 10)))
@@ -174,7 +174,7 @@ def test_without_redis_everything_is_accepted(api: Api, valkey: Valkey) -> None:
         eventually(lambda: checks(api) == OK | {"redis": "unavailable"}, saying=api.logs)
 
 
-def test_a_redis_that_hangs_holds_nobody_up(api: Api, valkey: Valkey) -> None:
+def test_a_redis_that_hangs_delays_no_request(api: Api, valkey: Valkey) -> None:
     with frozen(valkey):
         assert {api.client.notify("a@example.com").status for _ in range(10)} == {201}
         eventually(lambda: checks(api) == OK | {"redis": "unavailable"}, saying=api.logs)
@@ -187,7 +187,7 @@ def test_notifications_are_accepted_without_waiting_for_a_redis_that_hangs(api: 
 
 
 @pytest.mark.parametrize("ends", [stopped, frozen])
-def test_without_database_the_numbers_of_the_processes_are_reported(
+def test_without_the_database_the_metrics_of_the_processes_are_served(
     api: Api, postgres: Postgres, ends: Callable[[Postgres], AbstractContextManager[None]]
 ) -> None:
     before = scraped(api.client)
@@ -209,7 +209,7 @@ def test_failed_wake_up_messages_are_counted_without_redis(api: Api, valkey: Val
         eventually(lambda: scraped(api.client).sum("notify_wake_ups_total", result="failed") > before)
 
 
-def test_a_schema_that_does_not_fit_is_named(api: Api) -> None:
+def test_a_schema_of_another_version_is_reported(api: Api) -> None:
     [(name,)] = api.sql.rows("SELECT name FROM schema_migration ORDER BY name LIMIT 1")
 
     add = "INSERT INTO schema_migration (name, applied) VALUES (%s, now()) RETURNING name"

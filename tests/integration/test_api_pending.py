@@ -1,4 +1,4 @@
-"""A bound on what waits: a flood stops near it, over several processes, and goes on once it is drained."""
+"""The limit of pending notifications: a flood stops near it in several processes, and continues once mails are sent."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_an_old_refusal_does_not_refuse_the_next_request(redis_url: str, module_
         assert limited.post().status == 201
 
 
-def test_one_process_knows_at_once_what_it_has_taken_in(module_database_url: str, redis_url: str) -> None:
+def test_a_process_counts_at_once_what_it_has_accepted_itself(module_database_url: str, redis_url: str) -> None:
     with running(module_database_url, redis_url, auth="required") as api:
         limited = Limited(api, pending_limit=MOST)
         assert flood(limited, 3 * MOST) == {201: MOST, 429: 2 * MOST}
@@ -112,7 +112,7 @@ def test_refused_and_replayed_requests_do_not_count_as_pending(limited: Limited)
     assert limited.stored == MOST
 
 
-def test_a_replay_comes_although_nothing_more_may_wait(limited: Limited) -> None:
+def test_a_replay_is_answered_although_the_pending_limit_is_reached(limited: Limited) -> None:
     first = limited.post(idempotency_key="k")
     counting(lambda: flood(limited, 3 * MOST) == {429: 3 * MOST})
 

@@ -102,7 +102,7 @@ def test_a_page_is_read_from_an_index(
     "filters", [{"priority": "bulk", "status": "sent"}, {"recipient": "user7@example.com", "status": "sent"}], ids=str
 )
 @pytest.mark.usefixtures("crowd")
-def test_a_filter_without_an_index_is_applied_to_what_another_one_finds(
+def test_a_filter_without_an_index_is_applied_to_the_rows_of_an_indexed_one(
     caplog: pytest.LogCaptureFixture, filters: dict[str, Any]
 ) -> None:
     plan = explained(caplog, filters, None)
@@ -131,7 +131,7 @@ def test_a_rare_value_is_found_by_its_own_index(
 
 
 @pytest.mark.usefixtures("crowd")
-def test_both_ways_to_write_a_recipient_are_found_by_an_index(caplog: pytest.LogCaptureFixture) -> None:
+def test_both_forms_of_a_recipient_are_found_by_an_index(caplog: pytest.LogCaptureFixture) -> None:
     database.rows(
         "UPDATE notifications SET recipient = 'USER7@example.com', mailboxes = '[\"user7@example.com\"]'"
         " WHERE recipient = 'user7@example.com' AND id / 20 %% 10 = 0"

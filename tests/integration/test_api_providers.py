@@ -1,4 +1,4 @@
-"""Mail providers over the API: what is listed, and what operators change."""
+"""Providers over the API: the list, and changes by operators."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def admin(api: Api) -> CheckedClient:
     return client
 
 
-def test_the_providers_that_workers_have_reported_are_listed_by_name(admin: CheckedClient) -> None:
+def test_providers_reported_by_workers_are_listed_by_name(admin: CheckedClient) -> None:
     items = admin.get(PROVIDERS).json["items"]
 
     assert [item["name"] for item in items] == ["backup", "main"]
@@ -43,10 +43,25 @@ def test_the_providers_that_workers_have_reported_are_listed_by_name(admin: Chec
         **REPORTED,
         "downSince": None,
         "reason": None,
+        "refusedDomains": [],
         "workers": 0,
         "attempts": {},
         "success": None,
     }
+
+
+def test_a_domain_that_a_provider_refuses_is_shown_with_its_words(api: Api, admin: CheckedClient) -> None:
+    api.sql.rows(
+        "INSERT INTO refused_domains (provider, domain, opened_at, reason, probe_after, wait)"
+        " VALUES ('main', 'shop.example', now(), '550 5.7.26 DMARC', now(), 5) RETURNING 1"
+    )
+    try:
+        backup, main = admin.get(PROVIDERS).json["items"]
+    finally:
+        api.sql.rows("DELETE FROM refused_domains RETURNING 1")
+    assert backup["refusedDomains"] == []
+    [refused] = main["refusedDomains"]
+    assert (refused["domain"], refused["reason"]) == ("shop.example", "550 5.7.26 DMARC")
 
 
 def test_live_workers_are_counted_with_what_they_sent(api: Api, admin: CheckedClient) -> None:
@@ -64,7 +79,7 @@ def test_live_workers_are_counted_with_what_they_sent(api: Api, admin: CheckedCl
     assert (backup["workers"], backup["attempts"], backup["success"]) == (1, {"sent": 1}, 1.0)
 
 
-def test_a_provider_is_switched_and_weighed_and_the_audit_log_has_it(api: Api, admin: CheckedClient) -> None:
+def test_switching_and_weighing_a_provider_is_recorded_in_the_audit_log(api: Api, admin: CheckedClient) -> None:
     assert admin.send("PATCH", f"{PROVIDERS}/backup", {"enabled": False, "weight": 9}).json["enabled"] is False
     changed = admin.send("PATCH", f"{PROVIDERS}/backup", {"enabled": True}).json
     assert (changed["enabled"], changed["weight"]) == (True, 9)
@@ -88,19 +103,21 @@ def test_a_provider_is_switched_and_weighed_and_the_audit_log_has_it(api: Api, a
         ({"rate": 3}, "/rate"),
     ],
 )
-def test_a_faulty_change_is_refused(admin: CheckedClient, changes: dict[str, object], pointer: str) -> None:
+def test_an_invalid_change_of_a_provider_is_refused(
+    admin: CheckedClient, changes: dict[str, object], pointer: str
+) -> None:
     answer = admin.send("PATCH", f"{PROVIDERS}/main", changes)
 
     assert answer.status == 422
     assert list(faults(answer)) == [pointer]
 
 
-def test_an_unknown_provider_is_told(admin: CheckedClient) -> None:
+def test_an_unknown_provider_is_a_404(admin: CheckedClient) -> None:
     assert admin.send("PATCH", f"{PROVIDERS}/of-an-old-worker", {"enabled": False}).status == 404
 
 
 @pytest.mark.parametrize("scopes", [("send", "read"), ("read", "manage")])
-def test_only_admins_see_and_change_them(api: Api, scopes: tuple[str, ...]) -> None:
+def test_only_admins_see_and_change_providers(api: Api, scopes: tuple[str, ...]) -> None:
     client = api.client
     client.key = str(key(api.sql, scopes))
 

@@ -60,14 +60,14 @@ def post(api: Api, kind: str, received: Received, path: str = "") -> Response:
 
 
 @KINDS
-def test_a_genuine_request_is_taken_without_a_key(api: Api, kind: str) -> None:
+def test_a_genuine_webhook_is_accepted_without_a_key(api: Api, kind: str) -> None:
     answer = post(api, kind, signed(PROVIDERS[kind]))
 
     assert (answer.status, answer.json) == (200, {"events": 1})
 
 
 @KINDS
-def test_a_request_without_its_proof_is_refused(api: Api, kind: str) -> None:
+def test_a_webhook_without_its_signature_is_refused(api: Api, kind: str) -> None:
     received = signed(PROVIDERS[kind])
     if PROVIDERS[kind].headers:
         assert post(api, kind, received._replace(headers={})).status == 403

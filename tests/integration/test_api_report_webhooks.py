@@ -112,11 +112,11 @@ def test_a_malformed_request_is_refused_and_kept(client: CheckedClient, keys: Re
 
 
 @pytest.mark.parametrize("name", ["silent", "unknown", "post%00", "%ff"])
-def test_a_provider_without_webhooks_is_unknown(client: CheckedClient, name: str) -> None:
+def test_a_provider_without_webhooks_is_a_404(client: CheckedClient, name: str) -> None:
     assert call(client, DELIVERED, path=f"/api/reports/{name}").status == 404
 
 
-def test_a_webhook_opens_nothing_else(client: CheckedClient) -> None:
+def test_the_proof_of_a_webhook_gives_no_other_access(client: CheckedClient) -> None:
     assert client.get("/api/reports").status == 401
     assert client.get(NOTIFICATIONS).status == 401
 

@@ -1,4 +1,4 @@
-"""/api/reports, and what it changes of a notification, over HTTP."""
+"""/api/reports over HTTP, and its effect on a notification."""
 
 from __future__ import annotations
 

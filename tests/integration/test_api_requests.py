@@ -107,7 +107,7 @@ def test_an_unknown_path_is_not_found(client: CheckedClient, path: str) -> None:
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "TRACE", "PROPFIND"])
 @pytest.mark.parametrize("path", PATHS)
-def test_a_method_that_a_path_does_not_take_is_answered_with_those_it_takes(
+def test_an_unsupported_method_is_a_405_that_lists_the_supported_ones(
     client: CheckedClient, path: str, method: str
 ) -> None:
     refused = client.request(method, path)
@@ -118,7 +118,7 @@ def test_a_method_that_a_path_does_not_take_is_answered_with_those_it_takes(
 
 
 @pytest.mark.parametrize("path", PATHS[1:])
-def test_only_the_collection_takes_a_post(client: CheckedClient, path: str) -> None:
+def test_a_post_to_a_single_notification_is_a_405(client: CheckedClient, path: str) -> None:
     assert client.post(path, {}).status == 405
 
 
@@ -132,7 +132,7 @@ def test_head_is_get_without_the_body(client: CheckedClient, path: str) -> None:
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_options_tells_the_methods(client: CheckedClient, path: str) -> None:
+def test_options_lists_the_methods(client: CheckedClient, path: str) -> None:
     options = client.request("OPTIONS", path)
 
     assert (options.status, options.raw) == (200, b"")
@@ -145,7 +145,7 @@ def test_invalid_method_is_refused(api: Api, method: bytes) -> None:
 
 
 @pytest.mark.parametrize("path", [b"/\xff", b"*", b"/api/notifications?status=\xff", "/٣".encode(), b"/a b"])
-def test_a_path_that_is_no_url_is_refused(api: Api, path: bytes) -> None:
+def test_a_malformed_path_is_refused(api: Api, path: bytes) -> None:
     assert answered(api, b"", path=path).status == 400
 
 
@@ -172,7 +172,7 @@ def test_a_url_that_is_too_long_is_refused(api: Api) -> None:
         (b"X: y\r\n" * 1000, 431),
     ],
 )
-def test_headers_that_make_no_sense_are_passed_over_or_refused(api: Api, head: bytes, status: int) -> None:
+def test_malformed_headers_are_ignored_or_refused(api: Api, head: bytes, status: int) -> None:
     assert answered(api, head).status == status
 
 
@@ -182,33 +182,33 @@ def test_a_websocket_is_refused(api: Api, path: bytes) -> None:
 
 
 @pytest.mark.parametrize("given", ["a", "Root=1-5759e988-bd862e3fe1be46a994272793", "a.b_c:d/e+f=g-h", "x" * 100])
-def test_a_request_keeps_the_id_it_came_with(client: CheckedClient, given: str) -> None:
+def test_a_valid_request_id_of_the_client_is_kept(client: CheckedClient, given: str) -> None:
     assert client.request("GET", "/healthz", headers={"X-Request-ID": given}).headers["x-request-id"] == given
 
 
 @pytest.mark.parametrize("given", [b"", b"a b", b"x" * 101, b"\xff", b"a\tb", b'{"a":1}', b"a\r\nX-Request-ID: b"])
-def test_a_request_whose_id_is_unfit_gets_a_new_one(api: Api, given: bytes) -> None:
+def test_an_invalid_request_id_is_replaced(api: Api, given: bytes) -> None:
     first, second = (answered(api, b"X-Request-ID: " + given + b"\r\n").headers["x-request-id"] for _ in range(2))
 
     assert re.fullmatch("[0-9a-f]{32}", first)
     assert first != second
 
 
-def test_errors_carry_the_request_id_too(client: CheckedClient) -> None:
+def test_error_answers_have_the_request_id(client: CheckedClient) -> None:
     for path in ("/nowhere", f"{NOTIFICATIONS}/0", f"{NOTIFICATIONS}?limit=0"):
         answer = client.request("GET", path, headers={"X-Request-ID": "mine"})
         assert (answer.status // 100, answer.headers["x-request-id"]) == (4, "mine")
 
 
 @pytest.mark.parametrize("query", ["x&y=&z=1", "%FF=1", "=1", "status=%FF&limit=%FF&cursor=%FF&type=%00"])
-def test_every_parameter_at_fault_is_listed(client: CheckedClient, query: str) -> None:
+def test_every_invalid_parameter_is_listed(client: CheckedClient, query: str) -> None:
     refused = client.get(f"{NOTIFICATIONS}?{query}")
 
     assert refused.status == 400
     assert len(faults(refused)) == query.count("&") + 1
 
 
-def test_of_very_many_parameters_at_fault_a_hundred_are_listed(client: CheckedClient) -> None:
+def test_at_most_a_hundred_invalid_parameters_are_listed(client: CheckedClient) -> None:
     refused = client.get(f"{NOTIFICATIONS}?{'&'.join(f'p{n}' for n in range(500))}")
 
     assert len(refused.json["errors"]) == 100
@@ -223,14 +223,14 @@ def test_health_and_readiness_say_ok(client: CheckedClient) -> None:
 
 
 @pytest.mark.parametrize("path", [*PATHS, f"{NOTIFICATIONS}/2000000", "/nowhere", f"{NOTIFICATIONS}?colour=red"])
-def test_an_answer_in_a_terminal_ends_its_line(client: CheckedClient, path: str) -> None:
+def test_an_answer_to_curl_ends_with_a_line_feed(client: CheckedClient, path: str) -> None:
     answer = client.get(path)
 
     assert answer.raw.endswith(b"}\n")
     assert answer.headers["content-length"] == str(len(answer.raw))
 
 
-def test_a_key_that_is_not_checked_is_logged_once_and_without_its_text(api: Api, client: CheckedClient) -> None:
+def test_with_auth_off_a_sent_key_is_logged_once_without_its_text(api: Api, client: CheckedClient) -> None:
     client.key = "ntf_live_1_nobody-has-this-key"
     assert [client.get(f"{NOTIFICATIONS}/1").status for _ in range(3)] == [200] * 3
 

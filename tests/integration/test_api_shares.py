@@ -1,4 +1,4 @@
-"""Fair shares of the API: memory, threads, long polls, streams and acts of management left for other clients."""
+"""Fair shares of the API: one client leaves memory, threads, long polls, streams and management requests to others."""
 
 from __future__ import annotations
 
@@ -42,7 +42,6 @@ def api(module_database_url: str, redis_server: Valkey) -> Iterator[Api]:
         read_threads=2,
         accept_batch=1,
         accept_waiting=20,
-        long_poll_waiting=PLACES,
         stream_listeners=PLACES,
         manage_rate=40,
         limits_timeout=10,
@@ -78,7 +77,7 @@ def large(size: int) -> dict[str, object]:
     return {**DRAFT, "attachments": [file]}
 
 
-def test_bodies_that_are_announced_and_never_come_leave_memory_for_others(
+def test_announced_bodies_that_never_arrive_leave_memory_for_others(
     api: Api, greedy: tuple[CheckedClient, str], modest: CheckedClient
 ) -> None:
     head = (
@@ -160,7 +159,7 @@ def test_streams_of_one_client_leave_places_for_others(api: Api) -> None:
     ],
     ids=["plain", "once", "attached", "batch"],
 )
-def test_writes_of_one_client_neither_keep_those_of_others_out_nor_go_before_them(
+def test_many_writes_of_one_client_neither_block_nor_overtake_those_of_another(
     api: Api, path: str, document: dict[str, object], headers: dict[str, str]
 ) -> None:
     owners = [client(api.sql, f"writing {next(_numbers)}") for _ in range(2)]
@@ -192,7 +191,7 @@ def test_writes_of_one_client_neither_keep_those_of_others_out_nor_go_before_the
     assert before <= 4
 
 
-def test_acts_of_management_have_a_rate_of_their_own(
+def test_management_requests_have_their_own_rate_limit(
     api: Api, greedy: tuple[CheckedClient, str], modest: CheckedClient
 ) -> None:
     id = greedy[0].post(NOTIFICATIONS, DRAFT).json["id"]
@@ -210,7 +209,7 @@ def test_acts_of_management_have_a_rate_of_their_own(
     assert modest.request("POST", f"{NOTIFICATIONS}/{other}/cancel").status == 200
 
 
-def test_an_export_is_an_act_of_management_for_it_is_recorded(greedy: tuple[CheckedClient, str]) -> None:
+def test_an_export_counts_as_a_management_request(greedy: tuple[CheckedClient, str]) -> None:
     answers = [greedy[0].get("/api/export") for _ in range(42)]
     assert [answer.status for answer in answers] == [200] * 40 + [429] * 2
     assert answers[-1].json["violated-policies"] == ["manage"]
@@ -266,7 +265,7 @@ def test_cpu_time_that_a_client_takes_is_bounded_and_charged(
         ("POST", "/api/templates/a/preview"),
     ],
 )
-def test_cpu_time_of_what_is_only_read_and_refused_is_charged(
+def test_cpu_time_of_refused_requests_is_charged(
     spent: CheckedClient, modest: CheckedClient, method: str, path: str
 ) -> None:
     body = b"[" + (b"[" * 15 + b"]" * 15 + b",") * 33_000 + b"1]"  # takes a tenth of a second or more
@@ -297,7 +296,7 @@ def test_a_mailbox_of_a_million_characters_is_refused_at_once(
     assert "characters" in refused.json["errors"][0]["detail"]
 
 
-def test_a_batch_whose_client_has_gone_is_checked_no_further(api: Api, greedy: tuple[CheckedClient, str]) -> None:
+def test_the_check_of_a_batch_stops_when_its_client_disconnects(api: Api, greedy: tuple[CheckedClient, str]) -> None:
     body = json.dumps(costly(partial=True)).encode()
     head = (
         f"POST {NOTIFICATIONS}/batch?partial=true HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {greedy[1]}\r\n"

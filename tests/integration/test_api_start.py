@@ -72,7 +72,7 @@ def _ended(group: Group) -> Refusal:
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_start_that_cannot_work_is_refused_with_one_sentence(refusals: dict[str, Refusal], fault: str) -> None:
+def test_a_start_that_must_fail_prints_one_sentence(refusals: dict[str, Refusal], fault: str) -> None:
     code, said = refusals[fault]
     sentences = [line for line in said.splitlines() if line.startswith("cannot start: ")]
 

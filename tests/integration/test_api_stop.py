@@ -1,4 +1,4 @@
-"""SIGTERM in the middle of things: who was answered with 201 finds the notification stored, and all are answered."""
+"""SIGTERM during requests: every request is answered, and every 201 is stored."""
 
 from __future__ import annotations
 
@@ -55,7 +55,9 @@ def test_an_idle_connection_does_not_hold_up_a_stop(api: Api) -> None:
     assert "timeout graceful shutdown" not in api.log
 
 
-def test_a_head_that_does_not_come_is_not_waited_for(tmp_path: Path, database_url: str, redis_server: Valkey) -> None:
+def test_a_stop_does_not_wait_for_an_incomplete_request_head(
+    tmp_path: Path, database_url: str, redis_server: Valkey
+) -> None:
     servers = {"database_url": database_url, "redis_url": redis_server.url, "smtp_url": NOWHERE}
     api = Api(tmp_path, **servers, head_timeout=0.3)
     api.start_api(processes=1)
@@ -68,7 +70,7 @@ def test_a_head_that_does_not_come_is_not_waited_for(tmp_path: Path, database_ur
     assert api.api.stop(within=10) == 0
 
 
-def test_a_new_connection_is_answered_by_a_process_that_stops(api: Api) -> None:
+def test_a_stopping_process_answers_a_connection_that_it_has_accepted(api: Api) -> None:
     assert api.api is not None
     with socket.create_connection(("127.0.0.1", api.port), timeout=60) as connected:
         api.api.ask()
@@ -88,7 +90,7 @@ def half_posted(api: Api) -> Iterator[socket.socket]:
         yield connection
 
 
-def test_a_request_whose_body_is_under_way_is_answered_and_its_connection_closed(
+def test_a_request_whose_body_is_arriving_at_a_stop_is_answered_and_its_connection_closed(
     api: Api, half_posted: socket.socket
 ) -> None:
     assert api.api is not None
@@ -105,7 +107,7 @@ def test_a_request_whose_body_is_under_way_is_answered_and_its_connection_closed
     assert "was sent" not in api.log, "a process was ended by a signal"
 
 
-def test_a_body_that_does_not_end_is_not_waited_for_beyond_the_grace(api: Api, half_posted: socket.socket) -> None:
+def test_a_stop_waits_for_an_endless_body_only_until_shutdown_grace(api: Api, half_posted: socket.socket) -> None:
     assert api.api is not None
     assert api.api.stop(within=GRACE + 5) == 0
     assert "was sent SIGKILL" not in api.log
@@ -113,7 +115,7 @@ def test_a_body_that_does_not_end_is_not_waited_for_beyond_the_grace(api: Api, h
     assert b" 201 " not in half_posted.recv(100)
 
 
-def test_sigint_drops_what_is_under_way(tmp_path: Path, database_url: str, redis_server: Valkey) -> None:
+def test_sigint_drops_running_requests(tmp_path: Path, database_url: str, redis_server: Valkey) -> None:
     servers = {"database_url": database_url, "redis_url": redis_server.url, "smtp_url": NOWHERE}
     api = Api(tmp_path, **servers, shutdown_grace=60, body_timeout=60)
     group = api.start_api(processes=2)
@@ -126,7 +128,7 @@ def test_sigint_drops_what_is_under_way(tmp_path: Path, database_url: str, redis
 
 
 @pytest.mark.parametrize("path", ["/api/stream", "/api/notifications/1?wait=30"])
-def test_streams_and_long_polls_end_in_order_at_a_stop(api: Api, path: str) -> None:
+def test_streams_and_long_polls_end_cleanly_at_a_stop(api: Api, path: str) -> None:
     assert api.api is not None
     assert api.client.notify("a@example.com").json["id"] == 1
     with socket.create_connection(("127.0.0.1", api.port), timeout=60) as connection:

@@ -52,7 +52,7 @@ def remove(client: CheckedClient, address: str) -> Response:
         ("a/b?c#d%e+f@example.com", "a/b?c#d%e+f@example.com", "A/b?c#d%e+f@example.com"),
     ],
 )
-def test_an_address_is_the_same_however_it_is_written(
+def test_an_address_is_suppressed_in_every_spelling(
     client: CheckedClient, listed: str, shown: str, sent_to: str
 ) -> None:
     added = client.post(SUPPRESSIONS, {"address": listed, "source": "asked"})
@@ -82,7 +82,7 @@ def test_suppressed_notification_is_listed_as_failed(client: CheckedClient) -> N
     assert [(item["id"], item["failureReason"]) for item in items] == [(id, "suppressed")]
 
 
-def test_an_address_that_is_on_the_list_is_replaced(client: CheckedClient) -> None:
+def test_adding_an_address_again_replaces_its_entry(client: CheckedClient) -> None:
     first = client.post(SUPPRESSIONS, {"address": "twice@example.com", "expiresAt": "2099-01-01T00:00:00+01:00"})
     second = client.post(SUPPRESSIONS, {"address": "twice@example.com", "reason": "unsubscribed"})
 
@@ -90,7 +90,7 @@ def test_an_address_that_is_on_the_list_is_replaced(client: CheckedClient) -> No
     assert (second.status, second.json["expiresAt"], second.json["reason"]) == (200, None, "unsubscribed")
 
 
-def test_the_list_is_filtered_and_continues_where_the_page_before_ended(client: CheckedClient) -> None:
+def test_the_suppression_list_is_filtered_and_paged(client: CheckedClient) -> None:
     for n in range(3):
         client.post(SUPPRESSIONS, {"address": f"page{n}@example.com", "reason": "bounced"})
 
@@ -113,7 +113,7 @@ def test_the_list_is_filtered_and_continues_where_the_page_before_ended(client: 
         ({"address": "a@example.com"}, "address"),
     ],
 )
-def test_a_query_that_is_wrong_is_refused(client: CheckedClient, query: dict[str, object], parameter: str) -> None:
+def test_an_invalid_query_is_refused(client: CheckedClient, query: dict[str, object], parameter: str) -> None:
     refused = client.get(SUPPRESSIONS, **query)
 
     assert refused.status == 400
@@ -133,7 +133,7 @@ def test_a_query_that_is_wrong_is_refused(client: CheckedClient, query: dict[str
         ({"address": "a@example.com", "until": "2099-01-01T00:00:00Z"}, "/until"),
     ],
 )
-def test_an_entry_that_is_wrong_is_refused(client: CheckedClient, document: object, pointer: str) -> None:
+def test_an_invalid_entry_is_refused(client: CheckedClient, document: object, pointer: str) -> None:
     refused = client.post(SUPPRESSIONS, document)
 
     assert refused.status == 422
@@ -146,7 +146,7 @@ def test_invalid_address_is_not_found(client: CheckedClient, address: str) -> No
         assert client.request(method, f"{SUPPRESSIONS}/{address}").status == 404
 
 
-def test_following_the_link_changes_nothing_and_the_button_unsubscribes(client: CheckedClient) -> None:
+def test_opening_the_unsubscribe_link_changes_nothing_and_its_button_unsubscribes(client: CheckedClient) -> None:
     id = client.notify("Reader@example.com").json["id"]
 
     asked = client.get(link(id))
@@ -163,9 +163,7 @@ def test_following_the_link_changes_nothing_and_the_button_unsubscribes(client: 
 
 
 @pytest.mark.parametrize("content_type", ["multipart/form-data; boundary=x", "application/json", None])
-def test_whatever_a_mail_program_makes_of_the_form_unsubscribes(
-    client: CheckedClient, content_type: str | None
-) -> None:
+def test_every_encoding_of_the_one_click_form_unsubscribes(client: CheckedClient, content_type: str | None) -> None:
     id = client.notify("many@example.com").json["id"]
     headers = {"Content-Type": content_type} if content_type else {}
 
@@ -174,7 +172,7 @@ def test_whatever_a_mail_program_makes_of_the_form_unsubscribes(
     assert remove(client, "many@example.com").status == 204
 
 
-def test_a_page_is_kept_to_itself(client: CheckedClient) -> None:
+def test_the_unsubscribe_page_is_not_cached_framed_or_referred(client: CheckedClient) -> None:
     headers = client.get(link(1)).headers
 
     assert headers["content-security-policy"].startswith("default-src 'none'; form-action 'self'")
@@ -182,5 +180,5 @@ def test_a_page_is_kept_to_itself(client: CheckedClient) -> None:
 
 
 @pytest.mark.parametrize("path", ["/u/x", "/u/" + "A" * 32, "/u/%00", "/u/%ff", link(10**15)])
-def test_a_link_that_is_not_ours_unsubscribes_nobody(client: CheckedClient, path: str) -> None:
+def test_a_forged_unsubscribe_link_changes_nothing(client: CheckedClient, path: str) -> None:
     assert client.request("POST", path).status == 404

@@ -45,7 +45,7 @@ def ask(api: Api, line: str, body: bytes = b"", host: str = "proxy.example", ver
     ],
 )
 @pytest.mark.parametrize("version", ["1.1", "1.0"])
-def test_a_target_in_absolute_form_is_that_of_its_path(api: Api, target: str, version: str) -> None:
+def test_an_absolute_request_target_is_answered_like_its_path(api: Api, target: str, version: str) -> None:
     assert ask(api, f"GET {target}", version=version) == (200, '{"status":"ok"}\n')
 
 
@@ -81,7 +81,7 @@ def test_an_absolute_target_without_a_path_is_the_root(api: Api, target: str) ->
         "healthz://",
     ],
 )
-def test_a_target_that_names_no_host_of_http_is_refused(api: Api, target: str) -> None:
+def test_an_absolute_target_without_an_http_host_is_refused(api: Api, target: str) -> None:
     status, raw = ask(api, f"GET {target}")
     assert status == 400
     assert "secret" not in raw
@@ -100,18 +100,18 @@ def test_a_target_that_names_no_host_of_http_is_refused(api: Api, target: str) -
     ],
 )
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_a_path_that_begins_with_two_slashes_leads_nowhere(api: Api, method: str, target: str) -> None:
+def test_a_path_with_two_leading_slashes_is_a_404(api: Api, method: str, target: str) -> None:
     # Not past the check of the host, nor past what forbids caches to store the answer.
     status, raw = ask(api, f"{method} {target}", MAIL if method == "POST" else b"")
     assert (status, "two slashes" in raw) == (404, True)
 
 
 @pytest.mark.parametrize("target", ["another.example:443", "another.example", "http://another.example/", "/healthz"])
-def test_connect_is_refused_and_nothing_is_taken_for_a_tunnel(api: Api, target: str) -> None:
+def test_connect_is_refused_and_opens_no_tunnel(api: Api, target: str) -> None:
     assert ask(api, f"CONNECT {target}")[0] in {400, 405, 501}
 
 
-def test_options_of_the_server_as_a_whole_tells_the_methods(api: Api) -> None:
+def test_options_for_the_whole_server_lists_the_methods(api: Api) -> None:
     answer = exchange(api.port, b"OPTIONS * HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
     assert answer is not None
     assert (answer.status, answer.raw) == (204, b"")
@@ -128,7 +128,7 @@ def prefixed(module_database_url: str, redis_server: Valkey) -> Iterator[Api]:
 
 
 @pytest.mark.parametrize("sent", ["", "/notify"])
-def test_with_a_prefix_requests_are_taken_with_and_without_it(prefixed: Api, sent: str) -> None:
+def test_with_a_path_prefix_requests_work_with_and_without_it(prefixed: Api, sent: str) -> None:
     assert ask(prefixed, f"GET {sent}/healthz")[0] == 200
     assert ask(prefixed, f"GET http://a{sent}/healthz")[0] == 200
     assert ask(prefixed, f"POST {sent}{NOTIFICATIONS}", MAIL)[0] == 201
@@ -140,7 +140,7 @@ def test_path_that_only_resembles_the_prefix_is_not_found(prefixed: Api, target:
     assert ask(prefixed, f"GET {target}")[0] == 404
 
 
-def test_with_a_prefix_all_links_of_the_api_have_it(prefixed: Api) -> None:
+def test_with_a_path_prefix_all_links_of_the_api_have_it(prefixed: Api) -> None:
     with prefixed.client as client:
         file = {"filename": "a.txt", "contentType": "text/plain", "content": "YQ=="}
         posted = client.notify("a@example.com", attachments=[file])
@@ -151,7 +151,7 @@ def test_with_a_prefix_all_links_of_the_api_have_it(prefixed: Api) -> None:
 
 
 @pytest.mark.parametrize("sent", ["", "/notify"])
-def test_with_a_prefix_all_links_of_pages_have_it(prefixed: Api, sent: str) -> None:
+def test_with_a_path_prefix_all_links_of_pages_have_it(prefixed: Api, sent: str) -> None:
     pages = ["", "/", "/notifications", "/failures", "/templates", "/suppressions", "/keys", "/clients", "/login"]
     links = set()
     for page in pages[not sent :]:
@@ -166,7 +166,7 @@ def test_with_a_prefix_all_links_of_pages_have_it(prefixed: Api, sent: str) -> N
     assert {ask(prefixed, f"GET {link}", host="localhost")[0] for link in links if "/static/" in link} == {200}
 
 
-def test_a_prefix_that_begins_like_a_path_of_ours_must_be_stripped_by_the_proxy(
+def test_a_path_prefix_that_resembles_an_own_path_must_be_stripped_by_the_proxy(
     module_database_url: str, redis_server: Valkey
 ) -> None:
     with running(

@@ -51,7 +51,7 @@ def delete(client: CheckedClient, name: str) -> Response:
     return client.request("DELETE", f"{TEMPLATES}/{name}")
 
 
-def test_a_template_is_shown_as_it_was_put(client: CheckedClient) -> None:
+def test_a_template_is_shown_as_it_was_stored(client: CheckedClient) -> None:
     made = put(client, "shown", {**GREETING, "schema": SCHEMA})
 
     assert made.status == 201
@@ -69,7 +69,7 @@ def test_a_template_is_shown_as_it_was_put(client: CheckedClient) -> None:
 
 
 @pytest.mark.parametrize("number", ["1e30", "123456789012345678901234567890", "-0.0", "1e-300"])
-def test_numbers_of_a_schema_come_back_as_the_numbers_they_are(client: CheckedClient, number: str) -> None:
+def test_numbers_in_a_schema_are_returned_unchanged(client: CheckedClient, number: str) -> None:
     document = json.dumps({**GREETING, "schema": {"const": "X"}}).replace('"X"', number)
     path = f"{TEMPLATES}/number{number}"
     made = client.request("PUT", path, document.encode(), {"Content-Type": "application/json"})
@@ -78,7 +78,7 @@ def test_numbers_of_a_schema_come_back_as_the_numbers_they_are(client: CheckedCl
     assert client.get(path).json == made.json
 
 
-def test_a_schema_may_name_what_no_variable_can_hold(client: CheckedClient) -> None:
+def test_a_schema_may_contain_values_that_no_variable_can_have(client: CheckedClient) -> None:
     schema = {"properties": {"name": {"pattern": "^[^\0]*$"}}}
     made = put(client, "nul", {**GREETING, "schema": schema})
 
@@ -121,7 +121,7 @@ def test_versions_are_listed_newest_first_a_page_at_a_time(client: CheckedClient
 
 
 @pytest.mark.parametrize("path", ["", "/none/versions", "/welcome/versions"])
-def test_a_cursor_that_is_not_ours_is_refused(client: CheckedClient, path: str) -> None:
+def test_a_made_up_cursor_is_refused(client: CheckedClient, path: str) -> None:
     put(client, "welcome", GREETING)
     for cursor in ("!", "AA", "4pyT", "LTE", "YSBi"):
         answer = client.get(f"{TEMPLATES}{path}", cursor=cursor)
@@ -129,7 +129,7 @@ def test_a_cursor_that_is_not_ours_is_refused(client: CheckedClient, path: str) 
         assert faults(answer) == {"cursor": "is not a cursor that this API gave out"}
 
 
-def test_a_notification_is_stored_as_the_text_that_the_template_gave(client: CheckedClient) -> None:
+def test_a_notification_is_stored_with_the_rendered_text(client: CheckedClient) -> None:
     put(client, "sent", GREETING)
 
     accepted = send(client, "sent", name="<Ann>")
@@ -152,7 +152,7 @@ def test_a_version_can_be_pinned(client: CheckedClient) -> None:
     assert send(client, "pinned", name="Ann").json["template"]["version"] == 2
 
 
-def test_another_process_takes_the_newest_within_a_second(api: Api) -> None:
+def test_another_process_uses_the_newest_version_within_a_second(api: Api) -> None:
     # What this one knows of a template it has asked for less than a second ago.
     put(api.client, "fresh", {**GREETING, "text": "first"})
     with running(api.environ["DATABASE_URL"], api.environ["REDIS_URL"]) as other:
@@ -165,7 +165,7 @@ def test_another_process_takes_the_newest_within_a_second(api: Api) -> None:
         eventually(lambda: send(other.client, "fresh", name="Ann").status == 422, within=5)
 
 
-def test_a_template_that_is_made_again_is_not_taken_for_the_old_one(client: CheckedClient) -> None:
+def test_a_template_that_is_created_again_does_not_render_the_old_text(client: CheckedClient) -> None:
     put(client, "anew", {**GREETING, "text": "old"})
     send(client, {"name": "anew", "version": 1}, name="Ann")
     delete(client, "anew")
@@ -228,7 +228,7 @@ def test_a_request_that_cannot_be_rendered_is_refused_with_pointers(
     assert faults(refused) == expected
 
 
-def test_variables_are_held_against_the_schema(client: CheckedClient) -> None:
+def test_variables_are_validated_against_the_schema(client: CheckedClient) -> None:
     put(client, "strict", {**GREETING, "schema": SCHEMA})
 
     assert faults(send(client, "strict")) == {"/variables/name": "is required"}
@@ -274,7 +274,7 @@ def test_invalid_template_name_is_refused(client: CheckedClient, name: str) -> N
     assert faults(send(client, name)).keys() == {"/template"}
 
 
-def test_a_preview_says_what_would_be_sent_and_stores_nothing(client: CheckedClient) -> None:
+def test_a_preview_shows_the_rendered_text_and_stores_nothing(client: CheckedClient) -> None:
     put(client, "seen", GREETING)
     put(client, "seen", {**GREETING, "html": None})
     before = client.get(NOTIFICATIONS, limit=1).json
@@ -306,7 +306,7 @@ def test_invalid_version_is_not_found(client: CheckedClient, version: str) -> No
     assert client.get(f"{TEMPLATES}/numbered/versions/{version}").status == 404
 
 
-def test_hostile_templates_end_and_others_are_served_meanwhile(api: Api, client: CheckedClient) -> None:
+def test_hostile_templates_are_ended_while_others_are_rendered(api: Api, client: CheckedClient) -> None:
     assert put(client, "endless", {"subject": "s", "text": ENDLESS}).status == 201
     answers: list[Response] = []
     threads = [threading.Thread(target=lambda: answers.append(send(api.client, "endless"))) for _ in range(4)]
@@ -327,7 +327,7 @@ def test_hostile_templates_end_and_others_are_served_meanwhile(api: Api, client:
     assert send(client, "well", name="Ann").status == 201
 
 
-def test_more_versions_than_a_client_may_have_are_a_conflict(database_url: str, redis_server: Valkey) -> None:
+def test_a_version_beyond_the_limit_of_a_client_is_a_409(database_url: str, redis_server: Valkey) -> None:
     with running(database_url, redis_server.url) as api:
         assert put(api.client, "a", GREETING).status == 201
         api.sql.rows(MANY_VERSIONS, VERSIONS_LIMIT)
@@ -335,7 +335,7 @@ def test_more_versions_than_a_client_may_have_are_a_conflict(database_url: str, 
 
 
 @pytest.mark.parametrize("part", ["subject", "text", "html"])
-def test_a_surrogate_out_of_a_template_is_told_of_the_template(client: CheckedClient, part: str) -> None:
+def test_half_a_surrogate_pair_is_reported_as_a_fault_of_the_template(client: CheckedClient, part: str) -> None:
     put(client, f"half-{part}", {**GREETING, part: "{{ name }}{{ '\\ud800' }}"})
 
     for _ in range(2):

@@ -73,7 +73,7 @@ def test_sandbox_notification_can_be_changed_with_a_test_key(api: Api, pair: Pai
     assert asked(pair.test, method, word, made(api, pair.test, word)).status == 200
 
 
-def test_a_retry_of_many_with_a_key_for_tests_matches_the_sandbox_only(api: Api, pair: Pair) -> None:
+def test_a_bulk_retry_with_a_test_key_matches_the_sandbox_only(api: Api, pair: Pair) -> None:
     live, toy = (made(api, asking, "retry") for asking in pair)
 
     assert pair.test.post(RETRY, {"filter": {}, "dryRun": True}).json["matched"] == 1
@@ -84,7 +84,7 @@ def test_a_retry_of_many_with_a_key_for_tests_matches_the_sandbox_only(api: Api,
 
 @pytest.mark.parametrize("path", ["/api/pauses/client", "/api/pauses/channels/email"])
 @pytest.mark.parametrize("method", ["PUT", "DELETE"])
-def test_a_key_for_tests_neither_pauses_nor_resumes(pair: Pair, path: str, method: str) -> None:
+def test_a_test_key_can_neither_pause_nor_resume(pair: Pair, path: str, method: str) -> None:
     refused = pair.test.request(method, path)
 
     assert refused.status == 403
@@ -94,7 +94,7 @@ def test_a_key_for_tests_neither_pauses_nor_resumes(pair: Pair, path: str, metho
     assert pair.test.get("/api/pauses").status == 200
 
 
-def test_a_key_for_tests_changes_neither_templates_nor_the_suppression_list(pair: Pair) -> None:
+def test_a_test_key_can_change_neither_templates_nor_the_suppression_list(pair: Pair) -> None:
     template = {"subject": "Hi", "text": "Hello"}
     listed = {"address": "gone@example.com"}
     assert pair.live.send("PUT", "/api/templates/welcome", template).status == 201
@@ -121,7 +121,7 @@ def refused_by_kind(refused: Response) -> bool:
     return refused.status == 403 and any(words in refused.json["detail"] for words in ("for the sandbox", "a live key"))
 
 
-def test_a_key_for_tests_changes_no_client_whatever_its_scopes(pair: Pair) -> None:
+def test_a_test_key_cannot_change_a_client_whatever_its_scopes(pair: Pair) -> None:
     for id in [one["id"] for one in pair.live.get("/api/clients").json["items"]]:
         before = pair.live.get(f"/api/clients/{id}").json
         assert refused_by_kind(
@@ -132,7 +132,7 @@ def test_a_key_for_tests_changes_no_client_whatever_its_scopes(pair: Pair) -> No
     assert "made by a test" not in [one["name"] for one in pair.live.get("/api/clients").json["items"]]
 
 
-def test_a_key_for_tests_decides_about_no_key_that_is_live(api: Api, pair: Pair) -> None:
+def test_a_test_key_cannot_manage_live_keys(api: Api, pair: Pair) -> None:
     own = pair.live.get("/api/clients").json["items"][-1]["id"]
     real = key(api.sql, ["send"], of=own)
 
@@ -142,7 +142,7 @@ def test_a_key_for_tests_decides_about_no_key_that_is_live(api: Api, pair: Pair)
     assert pair.live.get(f"/api/keys/{real.id}").json.items() >= {"revokedAt": None, "replacedBy": None}.items()
 
 
-def test_a_key_for_tests_decides_about_keys_of_its_own_client_only(api: Api, pair: Pair) -> None:
+def test_a_test_key_can_manage_test_keys_of_its_own_client_only(api: Api, pair: Pair) -> None:
     own, other = pair.live.get("/api/clients").json["items"][-1]["id"], client(api.sql, "whose tests are their own")
     wanted = {"name": "toy", "scopes": ["read"], "sandbox": True}
     theirs = key(api.sql, ["read"], of=other, sandbox=True)
@@ -156,7 +156,7 @@ def test_a_key_for_tests_decides_about_keys_of_its_own_client_only(api: Api, pai
     assert pair.live.post(f"/api/clients/{other}/keys", wanted).status == 201
 
 
-def test_a_key_for_tests_changes_no_endpoint_that_is_told_of_what_goes_out(pair: Pair) -> None:
+def test_a_test_key_cannot_change_an_endpoint_for_live_callbacks(pair: Pair) -> None:
     endpoint = {"url": "https://example.com/hook"}
     made = pair.live.post("/api/callbacks", endpoint).json
     place = f"/api/callbacks/{made['id']}"

@@ -1,4 +1,4 @@
-"""Messages through Apprise, which connects by itself and tells little."""
+"""Messages through Apprise, which makes its own connections and reports little."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_apprise_posts_the_message(make: Make, hooks: Hooks) -> None:
 
 
 @pytest.mark.parametrize("code", [400, 429, 500])
-def test_what_apprise_does_not_report_as_sent_is_uncertain(make: Make, hooks: Hooks, code: int) -> None:
+def test_a_message_that_apprise_does_not_report_as_sent_is_uncertain(make: Make, hooks: Hooks, code: int) -> None:
     hooks.answer = status(code)
     destination(f"json://127.0.0.1:{hooks.port}/secret")
     failed = make(apprise_services="json").failure(to())
@@ -62,7 +62,7 @@ def test_a_second_url_in_a_url_is_not_called(make: Make, hooks: Hooks) -> None:
     assert not hooks.connections
 
 
-def test_nothing_is_sent_where_another_worker_has_taken_over(make: Make, hooks: Hooks) -> None:
+def test_a_message_that_another_worker_has_claimed_is_not_sent(make: Make, hooks: Hooks) -> None:
     async def refuse() -> bool:
         return False
 

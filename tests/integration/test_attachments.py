@@ -15,7 +15,7 @@ from db.database import Unacceptable, Unavailable, connection, database, rows
 from db.idempotency import Post, Stored, accept_once
 from db.records import Accepted, Draft
 from tests.integration.rows import GRACE, WORKER, attempt, draft, history, row, status
-from tests.integration.test_deliver import Make, make
+from tests.integration.test_delivery import Make, make
 from tests.smtp import Reply, SmtpServer
 
 __all__ = ["make"]  # the fixture
@@ -49,7 +49,7 @@ def test_each_file_is_stored_with_its_own_notification() -> None:
     assert [row(id)["mail"] is None for id in (first, plain, last)] == [False, True, False]
 
 
-def test_a_notification_without_files_is_one_insert_into_one_table() -> None:
+def test_a_notification_without_attachments_is_one_insert_into_one_table() -> None:
     with mock.patch.object(database, "execute_sql", side_effect=database.execute_sql) as ran:
         lifecycle.accept([draft(), draft()], GRACE)
     [((sql, _), _)] = ran.call_args_list
@@ -68,7 +68,7 @@ def test_notification_is_not_stored_if_an_attachment_cannot_be() -> None:
         rows("ALTER TABLE attachments DROP CONSTRAINT short")
 
 
-def test_the_owner_of_a_claim_reads_the_files_in_their_order() -> None:
+def test_the_owner_of_a_claim_reads_attachments_in_order() -> None:
     [one] = stored_with([with_files(b"1", b"2", b"3")])
     [claimed] = lifecycle.claim([one.id], WORKER)
     assert claimed.mail is not None
@@ -88,7 +88,7 @@ def test_a_worker_without_the_claim_reads_no_attachments() -> None:
     assert attachments.contents(current.id, current.claim) is None
 
 
-def test_a_report_shows_what_is_attached_and_not_what_it_holds() -> None:
+def test_a_notification_is_reported_with_its_attachments_without_their_content() -> None:
     [one] = stored_with([with_files(b"secret")])
     found = reports.notification(one.id, 1)
     assert found is not None
@@ -96,7 +96,7 @@ def test_a_report_shows_what_is_attached_and_not_what_it_holds() -> None:
     assert "secret" not in str(found)
 
 
-def test_files_are_sent_again_with_each_attempt(make: Make, smtp_server: SmtpServer) -> None:
+def test_attachments_are_sent_in_each_attempt(make: Make, smtp_server: SmtpServer) -> None:
     [one] = stored_with([with_files(b"a" * 100_000, b"\0\r\n.\r\n")])
     smtp_server.on("dot", Reply(450, "4.2.0 busy"))
     delivery = make()
@@ -109,7 +109,7 @@ def test_files_are_sent_again_with_each_attempt(make: Make, smtp_server: SmtpSer
     assert (status(one.id), history(one.id)) == ("sent", ["deferred", "sent"])
 
 
-def test_nothing_is_read_for_a_notification_without_files(make: Make, smtp_server: SmtpServer) -> None:
+def test_a_notification_without_attachments_costs_no_read(make: Make, smtp_server: SmtpServer) -> None:
     plain = draft()._replace(mail='{"cc":["b@example.com"]}')
     ids = [a.id for a in stored_with([draft(), plain])]
     with mock.patch.object(attachments, "contents", side_effect=AssertionError):
@@ -132,7 +132,9 @@ def test_a_read_is_tried_again_while_the_database_is_away(make: Make, smtp_serve
     assert (status(one.id), history(one.id)) == ("sent", ["sent"])
 
 
-def test_a_worker_that_lost_the_notification_meanwhile_sends_nothing(make: Make, smtp_server: SmtpServer) -> None:
+def test_a_worker_that_lost_its_claim_before_reading_attachments_sends_nothing(
+    make: Make, smtp_server: SmtpServer
+) -> None:
     [one] = stored_with([with_files(b"x")])
     real = attachments.contents
 
@@ -146,7 +148,7 @@ def test_a_worker_that_lost_the_notification_meanwhile_sends_nothing(make: Make,
     assert (status(one.id), history(one.id)) == ("processing", [])
 
 
-def test_files_that_are_gone_fail_the_notification_and_say_so(make: Make, smtp_server: SmtpServer) -> None:
+def test_deleted_attachments_fail_the_notification_with_the_reason(make: Make, smtp_server: SmtpServer) -> None:
     [one] = stored_with([with_files(b"x")])
     rows("DELETE FROM attachments")
     make().deliver([one.id])

@@ -34,7 +34,7 @@ def acts(client: int | None = None, **filters: Any) -> list[str]:
     return [row["act"] for row in audit.newest(client, filters, None, 100)]
 
 
-def test_an_act_and_its_record_are_one_transaction() -> None:
+def test_an_act_and_its_record_are_committed_together() -> None:
     def told(_: object) -> Act:
         return Act("pause.began", 1)
 
@@ -79,14 +79,14 @@ def test_an_act_that_fails_leaves_no_record() -> None:
         " FROM audit ON CONFLICT (id) DO UPDATE SET name = 'nobody'",
     ],
 )
-def test_a_record_can_neither_be_changed_nor_taken_away(sql: str) -> None:
+def test_a_record_can_be_neither_changed_nor_deleted(sql: str) -> None:
     noted()
     with pytest.raises(DatabaseError, match="append-only"):
         rows(sql)
     assert [row["name"] for row in audit.newest(None, {}, None, 9)] == ["ann"]
 
 
-def test_retention_alone_takes_what_is_old_and_nothing_else() -> None:
+def test_only_retention_can_delete_records_and_only_old_ones() -> None:
     noted("old", days_ago=3)
     noted("older", days_ago=9)
     noted("new")
@@ -101,7 +101,7 @@ def test_retention_alone_takes_what_is_old_and_nothing_else() -> None:
     rows("RESET notify.audit_kept")
 
 
-def test_a_worker_s_turn_of_retention_forgets_what_is_old_and_keeps_all_where_it_is_told_so(store: Settings) -> None:
+def test_a_round_of_retention_deletes_old_records_unless_audit_kept_is_0(store: Settings) -> None:
     for days in (500, 5):
         noted(f"{days} days ago", days_ago=days)
     for kept, left in ((0, 2), (400 * DAY, 1)):
@@ -110,7 +110,7 @@ def test_a_worker_s_turn_of_retention_forgets_what_is_old_and_keeps_all_where_it
         assert len(acts()) == left
 
 
-def test_records_are_found_by_whom_they_concern_and_by_what_they_say() -> None:
+def test_records_are_filtered_by_client_actor_and_act() -> None:
     other = clients.create("other", {})
     assert other is not None
     noted("one")
@@ -128,7 +128,7 @@ def test_records_are_found_by_whom_they_concern_and_by_what_they_say() -> None:
     assert (row["address"], row["request_id"], row["detail"]) == ("192.0.2.1", "r1", {"n": 1})
 
 
-def test_a_page_looks_at_a_bounded_number_of_records_and_leads_to_the_next_one() -> None:
+def test_a_page_reads_a_limited_number_of_records_and_has_a_cursor() -> None:
     noted("rare")
     rows(
         "INSERT INTO audit (act, client_id, detail, outcome, actor)"
@@ -151,7 +151,7 @@ def test_a_page_looks_at_a_bounded_number_of_records_and_leads_to_the_next_one()
     assert audit.page(1, {}, page.rows[0]["id"], 1).rows == page.rows[1:]
 
 
-def test_a_mark_is_the_same_for_the_same_address_and_does_not_show_it() -> None:
+def test_the_mark_of_an_address_is_stable_and_does_not_reveal_it() -> None:
     assert audit.mark("ann@example.com") == audit.mark("ann@example.com") != audit.mark("bob@example.com")
     assert "ann" not in audit.mark("ann@example.com")
     assert "example" not in audit.mark("ann@example.com")

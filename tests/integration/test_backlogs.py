@@ -54,7 +54,7 @@ def test_callbacks_are_not_counted() -> None:
     assert counted() == {2: 1}
 
 
-def test_counting_a_client_stops_one_beyond_its_limit() -> None:
+def test_counting_a_client_stops_one_above_its_limit() -> None:
     for client in (1, 2, 3):
         waiting(client, 9)
 
@@ -62,7 +62,7 @@ def test_counting_a_client_stops_one_beyond_its_limit() -> None:
     assert counted(NONE) == {3: 3}
 
 
-def test_sandbox_notifications_are_counted_apart_and_up_to_the_same_limit() -> None:
+def test_sandbox_notifications_are_counted_separately_up_to_the_same_limit() -> None:
     waiting(1, 2)
     waiting(2, 1)
     for client, count in ((1, 9), (3, 9)):
@@ -79,7 +79,7 @@ def test_scheduled_notifications_count_as_pending() -> None:
     assert counted() == {1: 1}
 
 
-def test_the_next_count_forgets_the_last_one() -> None:
+def test_a_new_count_replaces_the_previous_one() -> None:
     ids, _ = waiting(1, 3), waiting(2, 1)
     assert counted() == {1: 3, 2: 1}
     lifecycle.claim(ids[:2], WORKER)
@@ -87,7 +87,7 @@ def test_the_next_count_forgets_the_last_one() -> None:
     assert counted() == {2: 1}
 
 
-def test_it_is_said_when_was_counted() -> None:
+def test_the_time_of_a_count_is_stored() -> None:
     assert backlogs.read() == (0.0, {})
     before = in_seconds(0).timestamp()
     counted()
@@ -107,13 +107,13 @@ def test_one_of_many_workers_takes_the_turn_to_count() -> None:
     assert backlogs.take_turn()
 
 
-def test_the_turn_to_count_passes_on_when_its_lease_ends() -> None:
+def test_another_worker_counts_after_the_lease_of_the_turn_has_ended() -> None:
     assert backlogs.take_turn()
     rows("UPDATE backlog_counts SET due_at = due_at - %s * interval '1 second'", backlogs.LEASE)
     assert backlogs.take_turn()
 
 
-def test_a_count_that_takes_too_long_is_given_up_and_changes_nothing() -> None:
+def test_a_count_that_takes_too_long_is_aborted_and_changes_nothing() -> None:
     waiting(1, 50_000)
     with pytest.raises(Unavailable), connection():
         backlogs.count(1_000_000, 1, 0.001)
@@ -123,7 +123,7 @@ def test_a_count_that_takes_too_long_is_given_up_and_changes_nothing() -> None:
 
 
 @pytest.mark.usefixtures("redis_url")
-def test_upkeep_counts_and_a_count_that_is_given_up_does_not_keep_it_from_enqueueing(
+def test_an_aborted_count_does_not_stop_upkeep_from_enqueueing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     [id] = waiting(1, 1)
@@ -141,7 +141,7 @@ def test_upkeep_counts_and_a_count_that_is_given_up_does_not_keep_it_from_enqueu
     assert rows("SELECT rung FROM notifications WHERE id = %s", id) == [(True,)]
 
 
-def test_no_count_looks_through_the_whole_table(caplog: pytest.LogCaptureFixture) -> None:
+def test_no_count_reads_the_whole_table(caplog: pytest.LogCaptureFixture) -> None:
     rows(
         "INSERT INTO notifications (type, recipient, subject, message, status, finished_at, client_id,"
         " next_attempt_at, dispatch_after) SELECT 'email', 'a@example.com', 'Hi', 'Hello', 'sent', now(), 1 + n %% 3,"

@@ -1,4 +1,4 @@
-"""Blocks: every id has a place, whoever looks after them or not, and the newest is given its end in time."""
+"""Blocks: every id has a place with and without maintenance, and the newest block gets its end in time."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ def test_a_new_database_has_one_block_for_all_ids() -> None:
     assert bounds() == [(0, None)]
 
 
-def test_a_block_that_has_hardly_begun_is_left_as_it_is() -> None:
+def test_a_nearly_empty_last_block_is_left_unchanged() -> None:
     accepted(SIZE // 10 - 1)
     assert grow() is None
     assert bounds() == [(0, None)]
 
 
-def test_a_block_that_has_begun_gets_its_end_ahead_of_the_ids_and_another_begins_there() -> None:
+def test_a_partly_filled_block_gets_an_end_above_the_ids_and_a_successor() -> None:
     accepted(SIZE // 10)
     assert grow() == (SIZE, None, 0, 0)
     assert bounds() == [(0, SIZE), (SIZE, None)]
@@ -77,7 +77,7 @@ def test_a_list_of_ids_from_two_blocks_is_claimed_settled_and_released_as_one() 
     assert history(ids[1]) == ["sent"]
 
 
-def test_the_list_goes_from_block_to_block() -> None:
+def test_blocks_are_listed_in_order_of_ids() -> None:
     ids = ended(count=SIZE // 2)
     grown()
     ids += ended(ago=DAY, count=5)
@@ -107,7 +107,7 @@ def test_adding_a_block_gives_up_when_the_table_is_in_use_and_accepting_continue
     assert grow() is not None
 
 
-def test_a_worker_that_dies_in_between_leaves_room_and_the_next_one_does_it() -> None:
+def test_a_worker_that_dies_before_adding_a_block_leaves_it_to_the_next_one() -> None:
     ids = accepted(SIZE // 2)
     with mock.patch.object(blocks, "_cut", side_effect=KeyboardInterrupt), pytest.raises(KeyboardInterrupt):
         grow()
@@ -121,7 +121,7 @@ def test_a_worker_that_dies_in_between_leaves_room_and_the_next_one_does_it() ->
     assert places("notifications")[-1][1] < begun.first <= accepted()[0]
 
 
-def test_growing_that_is_stopped_by_a_lost_connection_changes_nothing() -> None:
+def test_a_connection_lost_while_adding_a_block_changes_nothing() -> None:
     accepted(SIZE // 2)
     with pytest.raises(Unavailable), connection(), mock.patch.object(blocks, "_cut", side_effect=_hang_up):
         grow()
@@ -134,7 +134,7 @@ def _hang_up(*_: object) -> None:
     rows("SELECT pg_terminate_backend(pg_backend_pid())")
 
 
-def test_a_block_has_all_that_the_whole_table_has_also_what_came_later() -> None:
+def test_a_new_block_has_all_columns_indexes_and_constraints_of_the_table() -> None:
     rows("ALTER TABLE notifications ADD COLUMN later integer NOT NULL DEFAULT 7 CHECK (later > 6)")
     rows("CREATE INDEX notifications_later ON notifications (later)")
     accepted(SIZE // 2)

@@ -63,7 +63,7 @@ def test_a_report_over_smtp_is_stored_before_it_is_acknowledged(
     assert row(id)["delivery_status"] == "bounced"
 
 
-def test_an_address_that_is_no_return_path_of_ours_does_not_exist(
+def test_an_address_that_is_no_return_path_is_refused_as_unknown(
     store: Settings, keys: ReportKeys, tmp_path: Path
 ) -> None:
     forged = tokens.return_path(tokens.token(sent(), b"guessed"), DOMAIN)
@@ -81,7 +81,7 @@ def test_over_lmtp_each_recipient_has_a_reply(store: Settings, keys: ReportKeys,
     assert database.rows("SELECT count(*) FROM reports") == [(1,)]
 
 
-def test_of_a_large_report_the_beginning_is_kept(store: Settings, keys: ReportKeys, tmp_path: Path) -> None:
+def test_a_large_report_is_truncated(store: Settings, keys: ReportKeys, tmp_path: Path) -> None:
     id = sent()
     with serving(tmp_path, store.database.url) as server, server.client() as client:
         client.sendmail("", [path(id, keys)], dsn(GONE).replace(b"\n", b"\r\n") + (b"x" * 5_000 + b"\r\n") * 300)
@@ -102,7 +102,7 @@ def test_a_killed_server_loses_no_report_that_it_acknowledged(
     assert [row(id)["delivery_status"] for id in ids] == ["bounced"] * 5
 
 
-def test_a_stop_lets_the_server_end_in_order(store: Settings, tmp_path: Path) -> None:
+def test_sigterm_stops_the_server_in_order(store: Settings, tmp_path: Path) -> None:
     with serving(tmp_path, store.database.url) as server:
         assert server.group.stop() == 0
         assert server.events[-1]["event"] == "bounces.stopped"

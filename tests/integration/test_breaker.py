@@ -1,4 +1,5 @@
-"""The breaker that all workers share: opens, lets one probe through at a time, closes by degrees."""
+"""The breaker that all workers share: it opens, admits one probe at a time, closes, and releases the backlog
+gradually."""
 
 from __future__ import annotations
 
@@ -66,12 +67,12 @@ def passed(seconds: float) -> None:
     )
 
 
-def test_a_provider_that_never_failed_admits_all(process: Process) -> None:
+def test_a_provider_without_failures_admits_everything(process: Process) -> None:
     process.refresh()
     assert process.admits() == ALL
 
 
-def test_it_opens_after_so_many_failures_in_a_row(process: Process) -> None:
+def test_the_breaker_opens_after_the_threshold_of_consecutive_failures(process: Process) -> None:
     process.down(4)
     process.well()
     process.down(4)
@@ -88,7 +89,7 @@ def test_a_breaker_opened_by_one_process_is_open_in_all(process: Process) -> Non
     assert other.admits() == NONE
 
 
-def test_when_the_wait_is_over_one_of_all_may_probe(process: Process) -> None:
+def test_after_the_wait_one_of_all_processes_may_probe(process: Process) -> None:
     process.down(5)
     passed(5)
     others = [Process() for _ in range(6)]
@@ -97,14 +98,14 @@ def test_when_the_wait_is_over_one_of_all_may_probe(process: Process) -> None:
     assert sorted(other.admits() for other in others) == [NONE] * 5 + [ONE]
 
 
-def test_of_many_that_ask_at_the_same_moment_one_may_probe(process: Process) -> None:
+def test_only_one_of_many_simultaneous_askers_may_probe(process: Process) -> None:
     for _ in range(20):
         breaker.trip(MAIL, "down", 0)
         assert sum(at_once([partial(breaker.take_probe, MAIL, uuid4(), 60, 30)] * 6)) == 1
         breaker.close(MAIL)
 
 
-def test_probes_go_further_and_further_apart(process: Process) -> None:
+def test_the_delay_between_probes_grows(process: Process) -> None:
     process.down(5)
     waits = []
     for _ in range(4):
@@ -116,7 +117,7 @@ def test_probes_go_further_and_further_apart(process: Process) -> None:
     assert waits == [10, 20, 20, 20]
 
 
-def test_a_probe_nothing_is_heard_of_is_followed_by_another_after_its_lease(process: Process) -> None:
+def test_a_probe_without_a_result_is_followed_by_another_after_its_lease(process: Process) -> None:
     process.down(5)
     passed(5)
     process.refresh()
@@ -151,7 +152,7 @@ def test_failures_before_a_breaker_closed_do_not_count_again(process: Process) -
     assert other.admits() == ALL
 
 
-def test_a_probe_that_found_nothing_to_send_is_free_again_at_once(process: Process) -> None:
+def test_a_probe_without_a_notification_to_send_is_available_again_at_once(process: Process) -> None:
     process.down(5)
     passed(5)
     process.refresh()
@@ -160,7 +161,7 @@ def test_a_probe_that_found_nothing_to_send_is_free_again_at_once(process: Proce
     assert process.admits() == ONE
 
 
-def test_a_probe_that_arrives_closes_it_for_all(process: Process) -> None:
+def test_a_successful_probe_closes_the_breaker_for_all_processes(process: Process) -> None:
     other = Process()
     process.down(5)
     passed(5)
@@ -171,14 +172,14 @@ def test_a_probe_that_arrives_closes_it_for_all(process: Process) -> None:
     assert (process.admits(), other.admits()) == (ALL, ALL)
 
 
-def test_mail_under_way_when_it_opened_does_not_close_it(process: Process) -> None:
+def test_a_mail_begun_before_the_breaker_opened_does_not_close_it(process: Process) -> None:
     process.down(5)
     process.well()
     process.refresh()
     assert process.open
 
 
-def test_after_it_closed_the_backlog_is_let_go_by_degrees(process: Process) -> None:
+def test_the_backlog_is_sent_gradually_after_the_breaker_closed(process: Process) -> None:
     process.down(5)
     breaker.close(MAIL)
     shares = []
@@ -201,13 +202,13 @@ def test_relay_may_enqueue_one_notification_when_a_probe_of_an_open_breaker_is_d
     assert process.share(10_000, 1) == ONE
 
 
-def test_the_breaker_opens_in_this_process_even_if_the_database_is_away(process: Process) -> None:
+def test_the_breaker_opens_in_its_own_process_without_the_database(process: Process) -> None:
     with mock.patch.object(breaker, "trip", side_effect=Unavailable("away")):
         process.down(5)
     assert process.open
     assert breaker.state(MAIL, 30) == breaker.State(open=False)
 
 
-def test_a_thread_keeps_no_connection_after_asking(process: Process) -> None:
+def test_asking_the_breaker_keeps_no_database_connection(process: Process) -> None:
     process.down(5)
     eventually(lambda: rows("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()") == [(1,)])

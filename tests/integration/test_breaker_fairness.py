@@ -1,4 +1,4 @@
-"""Failures of one client's mail are not taken for a mail server that is down, and probes go round the clients."""
+"""Failures of one client's mail do not count as an outage of the mail server, and clients take turns in probes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.eventually import eventually
 from tests.integration.rows import GRACE, draft, passed, row, status
 from tests.integration.test_breaker import MAIL, Process, process
 from tests.integration.test_breaker import passed as time_passed
-from tests.integration.test_deliver import Make, make
+from tests.integration.test_delivery import Make, make
 from tests.smtp import Drop, Reply, SmtpServer
 
 __all__ = ["make", "process"]  # fixtures
@@ -82,7 +82,7 @@ def test_a_server_that_closes_on_every_recipient_of_many_domains_is_down_after_a
     assert sum(row(id)["attempt_count"] for id in ids) == 5
 
 
-def test_a_success_in_between_ends_the_suspicion(make: Make, smtp_server: SmtpServer) -> None:
+def test_a_success_resets_the_failures(make: Make, smtp_server: SmtpServer) -> None:
     bad = poisoned(smtp_server, 20, "{}.example")
     mixed = itertools.chain.from_iterable((one, f"ok{n}@example.com") for n, one in enumerate(bad))
     delivery = make(connections=1)
@@ -92,7 +92,7 @@ def test_a_success_in_between_ends_the_suspicion(make: Make, smtp_server: SmtpSe
     assert len(smtp_server.mails) == 20
 
 
-def test_while_it_is_open_for_one_clients_recipients_the_next_probe_is_another_clients_and_closes_it(
+def test_a_breaker_opened_by_one_clients_recipients_is_closed_by_a_probe_of_another(
     make: Make, smtp_server: SmtpServer
 ) -> None:
     bad = accept(A, *poisoned(smtp_server, 30, "{}.example"))
@@ -129,7 +129,7 @@ def probes(count: int) -> list[tuple[int, str, int]]:
     return found
 
 
-def test_probes_go_round_the_clients_whatever_each_of_them_has() -> None:
+def test_probes_rotate_among_clients_whatever_each_has_pending() -> None:
     breaker.trip(MAIL, "down", 0)
     accept(A, *(f"{n}@example.com" for n in range(600)), priority="high")
     accept(B, *(f"{n}@example.com" for n in range(3)), priority="bulk")
@@ -137,7 +137,7 @@ def test_probes_go_round_the_clients_whatever_each_of_them_has() -> None:
     assert Counter(client for client, *_ in probes(9)) == {A: 3, B: 3, C: 3}
 
 
-def test_of_a_clients_mail_the_one_that_failed_least_and_of_those_the_highest_priority_is_the_probe() -> None:
+def test_the_probe_is_the_least_failed_mail_of_the_highest_priority() -> None:
     breaker.trip(MAIL, "down", 0)
     for priority in ("bulk", "normal", "high"):
         accept(A, f"{priority}@example.com", priority=priority)
@@ -173,7 +173,7 @@ def test_failures_about_the_same_client_and_domain_count_once(process: Process) 
     assert breaker.state(MAIL, 30).by_mails
 
 
-def test_even_where_one_failure_is_enough_those_of_one_mail_are_not(process: Process) -> None:
+def test_failures_of_one_mail_alone_do_not_open_a_breaker_with_threshold_1(process: Process) -> None:
     process = Process(breaker_threshold=1)
     fail(process, [ONE] * 100)
     assert not process.open
@@ -181,13 +181,13 @@ def test_even_where_one_failure_is_enough_those_of_one_mail_are_not(process: Pro
     assert process.open
 
 
-def test_a_probe_that_fails_for_its_own_mail_finds_a_server_that_was_away_back_again(process: Process) -> None:
+def test_a_probe_refused_for_its_own_mail_shows_that_the_server_is_back(process: Process) -> None:
     process.down(5)
     fail(process, [ONE], probe=True)
     assert not process.open
 
 
-def test_while_particular_mails_fail_probes_do_not_go_further_apart(process: Process) -> None:
+def test_the_delay_between_probes_does_not_grow_if_particular_mails_fail(process: Process) -> None:
     fail(process, [ONE, *OTHERS])
     for _ in range(4):
         time_passed(1_000)
@@ -217,11 +217,11 @@ def test_a_connection_lost_after_the_recipient_may_be_about_this_mail(
 
 
 @pytest.mark.parametrize("phase", ["rcpt", "data", "content"])
-def test_a_limit_of_our_account_is_the_servers_word_on_all_mail(phase: str) -> None:
+def test_a_limit_of_our_account_counts_as_a_failure_for_all_mail(phase: str) -> None:
     assert evidence(mail_of(A), attempt("provider-down", phase, 550)) == Evidence(down=True)
 
 
-def test_a_sender_of_the_clients_own_that_is_refused_is_about_this_client() -> None:
+def test_a_refused_sender_of_a_client_counts_as_a_failure_of_that_client() -> None:
     told = evidence(mail_of(B, mail={"from": "b@example.com"}), attempt("provider-down", "mail", 421))
     assert told == Evidence(down=True, about=(B, ""))
 
@@ -230,7 +230,7 @@ def test_a_sender_of_the_clients_own_that_is_refused_is_about_this_client() -> N
     ("outcome", "phase", "code"),
     [("sent", "content", 250), ("refused", "rcpt", 550), ("deferred", "rcpt", 450), ("uncertain", "content", None)],
 )
-def test_an_answer_about_the_mail_says_that_the_server_is_well(outcome: str, phase: str, code: int | None) -> None:
+def test_a_refusal_of_a_mail_counts_as_a_working_server(outcome: str, phase: str, code: int | None) -> None:
     assert evidence(mail_of(A), attempt(outcome, phase, code)) == Evidence(down=False)
 
 

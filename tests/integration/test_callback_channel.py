@@ -1,4 +1,4 @@
-"""The callback channel: what is sent, and what it makes of each answer, however broken."""
+"""The callback channel: its requests, and the outcome of each answer, also of malformed ones."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def verified(post: Any, secret: str) -> bool:
 # what is sent
 
 
-def test_a_callback_is_posted_as_it_is_and_signed(make: Make, hooks: Hooks) -> None:
+def test_a_callback_is_posted_unchanged_and_signed(make: Make, hooks: Hooks) -> None:
     receipt = make().send(to(hooks.url))
 
     [post] = hooks.posts
@@ -71,14 +71,14 @@ def test_each_attempt_has_the_same_id(make: Make, hooks: Hooks) -> None:
     assert [post.headers["webhook-id"] for post in hooks.posts] == ["msg_7"] * 2
 
 
-def test_an_endpoint_that_moved_or_was_enabled_again_is_found(make: Make, hooks: Hooks) -> None:
+def test_a_changed_or_reenabled_endpoint_gets_the_next_attempt(make: Make, hooks: Hooks) -> None:
     channel, callback = make(), to("http://127.0.0.1:9/")
     callbacks.change(1, callback.callback_id or 0, {"url": hooks.url})
     channel.send(callback)
     assert hooks.posts
 
 
-def test_nothing_is_posted_where_another_worker_has_taken_over(make: Make, hooks: Hooks) -> None:
+def test_a_callback_that_another_worker_has_claimed_is_not_posted(make: Make, hooks: Hooks) -> None:
     async def refuse() -> bool:
         return False
 
@@ -100,13 +100,13 @@ def test_proxies_of_the_environment_are_not_used(
 
 
 @pytest.mark.parametrize("code", [200, 201, 202, 204, 299])
-def test_any_2xx_is_taken_for_a_yes(make: Make, hooks: Hooks, code: int) -> None:
+def test_any_2xx_status_means_delivered(make: Make, hooks: Hooks, code: int) -> None:
     hooks.answer = status(code)
     assert make().send(to(hooks.url)).reply_code == code
 
 
 @pytest.mark.parametrize("code", [300, 400, 401, 404, 418, 429, 500, 503, 599])
-def test_any_other_status_is_tried_again(make: Make, hooks: Hooks, code: int) -> None:
+def test_any_other_status_is_retried(make: Make, hooks: Hooks, code: int) -> None:
     hooks.answer = status(code, body="no\r\n\x1b[31mway")
     undelivered = failure(make(), to(hooks.url))
     assert isinstance(undelivered, Deferred)
@@ -125,7 +125,7 @@ def test_410_disables_the_endpoint(make: Make, hooks: Hooks) -> None:
     assert len(hooks.posts) == 1
 
 
-def test_a_deleted_endpoint_gets_nothing(make: Make, hooks: Hooks) -> None:
+def test_a_deleted_endpoint_gets_no_callback(make: Make, hooks: Hooks) -> None:
     callback = to(hooks.url)
     callbacks.delete(1, callback.callback_id or 0)
     assert isinstance(failure(make(), callback), Refused)
@@ -182,7 +182,7 @@ def test_an_endpoints_answer_cannot_forge_a_log_line(
     assert "forged" not in captured.out + captured.err + caplog.text
 
 
-def test_of_a_huge_answer_little_is_read(make: Make, hooks: Hooks) -> None:
+def test_a_huge_answer_is_not_read_to_its_end(make: Make, hooks: Hooks) -> None:
     refused = threading.Event()
 
     def pour(client: socket.socket) -> None:
@@ -197,7 +197,7 @@ def test_of_a_huge_answer_little_is_read(make: Make, hooks: Hooks) -> None:
 
 
 @pytest.mark.parametrize("pieces", [b"HTTP/1.1 200 OK\r\nX: y\r\n\r\n" * 20, b"HTTP/1.1 200 O" + b"K" * 500])
-def test_an_answer_that_drips_is_not_waited_for(make: Make, hooks: Hooks, pieces: bytes) -> None:
+def test_a_slowly_dripping_answer_times_out(make: Make, hooks: Hooks, pieces: bytes) -> None:
     said_all = threading.Event()
 
     def drip(client: socket.socket) -> None:
@@ -210,12 +210,12 @@ def test_an_answer_that_drips_is_not_waited_for(make: Make, hooks: Hooks, pieces
     assert not said_all.is_set()
 
 
-def test_a_body_that_drips_changes_nothing_about_the_answer(make: Make, hooks: Hooks) -> None:
+def test_a_slowly_dripping_body_does_not_change_the_status(make: Make, hooks: Hooks) -> None:
     hooks.answer = saying(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n", *[b"x"] * 50, every=0.1)
     assert make(callback_timeout=IMPATIENT).send(to(hooks.url)).reply_code == 200
 
 
-def test_a_server_that_hangs_is_left_alone_for_a_while(make: Make, hooks: Hooks) -> None:
+def test_an_endpoint_that_hangs_rests_for_a_while(make: Make, hooks: Hooks) -> None:
     hooks.answer = hooks.hang
     channel, callback, other = make(callback_timeout=IMPATIENT, callback_rest=3600), to(hooks.url), to(hooks.url)
     assert isinstance(failure(channel, callback), Uncertain)
@@ -243,7 +243,7 @@ def test_endpoint_is_tried_again_after_its_rest_and_callbacks_continue_if_it_ans
     assert all(taken() for _ in range(3))
 
 
-def test_a_name_that_is_not_resolved_in_time_holds_nobody_up(make: Make) -> None:
+def test_a_slow_name_lookup_delays_no_other_callback(make: Make) -> None:
     never = threading.Event()
 
     def hang(_host: str, _port: int) -> Any:
@@ -257,13 +257,13 @@ def test_a_name_that_is_not_resolved_in_time_holds_nobody_up(make: Make) -> None
     assert (undelivered.outcome, undelivered.receipt.phase) == ("deferred", "resolve")
 
 
-def test_a_name_that_nobody_knows_is_tried_again(make: Make) -> None:
+def test_an_unknown_host_name_is_retried(make: Make) -> None:
     def unknown(_host: str, _port: int) -> Any:
         raise socket.gaierror(-2, "Name or service not known")
 
     assert failure(make(unknown), to("https://example.com/")).receipt.phase == "resolve"
 
 
-def test_a_refused_connection_is_tried_again(make: Make) -> None:
+def test_a_refused_connection_is_retried(make: Make) -> None:
     undelivered = failure(make(), to("http://127.0.0.1:9999/"))
     assert (undelivered.outcome, undelivered.receipt.phase) == ("deferred", "connect")

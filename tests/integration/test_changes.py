@@ -1,4 +1,4 @@
-"""Changes are written down with what they tell of, for clients that listen, and read in their order, none skipped."""
+"""Changes are recorded with their transition for clients that listen, and read in order without a gap."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def word(change: str) -> str:
 
 @pytest.mark.parametrize("change", PENDING)
 @pytest.mark.usefixtures("heard")
-def test_a_change_of_what_is_pending_is_written_down(change: str) -> None:
+def test_each_change_of_a_pending_notification_is_recorded(change: str) -> None:
     [id] = accepted()
     move, becomes = PENDING[change]
     move(id)
@@ -112,7 +112,7 @@ def test_a_change_of_what_is_pending_is_written_down(change: str) -> None:
 
 @pytest.mark.parametrize("change", PROCESSING)
 @pytest.mark.usefixtures("heard")
-def test_a_change_of_what_is_being_sent_is_written_down(change: str) -> None:
+def test_each_change_of_a_processing_notification_is_recorded(change: str) -> None:
     held = claimed()
     move, becomes = PROCESSING[change]
     move(held)
@@ -120,7 +120,7 @@ def test_a_change_of_what_is_being_sent_is_written_down(change: str) -> None:
 
 
 @pytest.mark.usefixtures("heard")
-def test_an_operators_retry_is_written_down() -> None:
+def test_a_retry_by_an_operator_is_recorded() -> None:
     one, other = failed(), failed()
     before = len(noted())
     assert lifecycle.redrive(one, CLIENT, GRACE)
@@ -136,7 +136,7 @@ def test_notification_that_fails_at_once_is_recorded_as_failed() -> None:
 
 
 @pytest.mark.usefixtures("heard")
-def test_a_transition_that_loses_its_race_writes_no_change() -> None:
+def test_a_transition_that_loses_its_race_records_no_change() -> None:
     held = claimed()
     settle(held, "sent")
     before = noted()
@@ -158,7 +158,7 @@ def test_no_change_is_recorded_without_a_listener() -> None:
 
 
 @pytest.mark.usefixtures("heard")
-def test_callbacks_are_no_notifications_of_the_clients() -> None:
+def test_changes_of_callbacks_are_not_recorded() -> None:
     callbacks.create(New(CLIENT, "https://example.com/", "", ["sent"], "whsec_AAAA"), 10)
     held = claimed()
     settle(held, "sent")
@@ -168,7 +168,7 @@ def test_callbacks_are_no_notifications_of_the_clients() -> None:
 
 
 @pytest.mark.usefixtures("heard")
-def test_a_change_is_read_with_what_the_notification_is() -> None:
+def test_a_change_is_read_with_its_notification() -> None:
     [stored] = lifecycle.accept([draft()._replace(tags='["a"]', metadata='{"o":"1"}')], GRACE)
     [held] = lifecycle.claim([stored.id], WORKER)
     settle(held, "retry")
@@ -236,14 +236,14 @@ def test_changes_that_are_rolled_back_are_not_read_and_delay_nothing(reader: Rea
     assert [change.name for change in looked(reader).news] == ["accepted", "cancelled"]
 
 
-def test_transactions_that_write_no_changes_hold_nothing_up(reader: Reader, module_database_url: str) -> None:
+def test_transactions_without_changes_delay_no_reader(reader: Reader, module_database_url: str) -> None:
     with session(module_database_url) as foreign, foreign.cursor() as cursor:
         cursor.execute("UPDATE backlog_counts SET due_at = now()")  # It has a transaction id, an old one soon.
         accepted()
         assert len(looked(reader).news) == 1
 
 
-def test_of_one_notification_the_order_holds_whichever_transaction_began_first(
+def test_changes_of_one_notification_keep_their_order_whichever_transaction_began_first(
     reader: Reader, module_database_url: str
 ) -> None:
     [id] = accepted()
@@ -283,7 +283,7 @@ def test_under_many_writers_nothing_is_skipped_or_read_twice(reader: Reader) -> 
 
 
 @pytest.mark.usefixtures("store")
-def test_a_record_is_whole_only_when_statements_have_ended_that_do_not_know_of_the_listener(
+def test_a_record_is_complete_after_the_statements_that_began_before_the_listener(
     store: Settings, module_database_url: str
 ) -> None:
     [id] = accepted()
@@ -309,7 +309,7 @@ def _cancel(id: int) -> None:
     database.close()
 
 
-def test_old_changes_are_forgotten_piece_by_piece_and_whoever_comes_back_later_is_told(reader: Reader) -> None:
+def test_old_changes_are_deleted_in_steps_and_a_late_reader_is_told(reader: Reader) -> None:
     [first, *_] = [accepted() for _ in range(5)]
     seen = looked(reader)
     ids = [change.id for change in seen.news]
@@ -323,7 +323,7 @@ def test_old_changes_are_forgotten_piece_by_piece_and_whoever_comes_back_later_i
     assert first
 
 
-def test_a_reader_that_is_too_late_learns_that_changes_are_gone(reader: Reader) -> None:
+def test_a_late_reader_is_told_that_changes_were_deleted(reader: Reader) -> None:
     accepted()
     rows("UPDATE changes SET at = at - interval '2 hours'")
     changes.forget(KEPT, 10)
@@ -342,21 +342,21 @@ def test_a_lease_that_has_ended_begins_a_new_record(reader: Reader, heard: Setti
 
 
 @pytest.mark.usefixtures("heard")
-def test_leases_that_are_over_are_forgotten() -> None:
+def test_expired_leases_are_deleted() -> None:
     listeners.hold([CLIENT + 1], KEPT)
     rows("UPDATE listeners SET until = now() WHERE client_id = %s", CLIENT)
     listeners.forget(10)
     assert rows("SELECT client_id FROM listeners") == [(CLIENT + 1,)]
 
 
-def test_a_database_that_was_put_back_breaks_all_streams(reader: Reader) -> None:
+def test_a_restored_database_ends_all_streams(reader: Reader) -> None:
     accepted(3)
     looked(reader)
     rows("TRUNCATE changes RESTART IDENTITY")
     assert looked(reader).broken == {CLIENT}
 
 
-def test_a_look_that_fails_in_the_middle_loses_nothing(reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_read_that_fails_halfway_loses_no_change(reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
     accepted()
     with monkeypatch.context() as patched:
         patched.setattr(listeners, "whole", _unavailable)

@@ -1,4 +1,4 @@
-"""Chat messages on their way: what each service gets, what each fault means, and how long it is left alone."""
+"""Sending of chat messages: the requests, the outcome of each fault, and pauses."""
 
 from __future__ import annotations
 
@@ -53,14 +53,14 @@ def test_each_service_posts_the_message(make: Make, chats: Chats, server: Server
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_no_trace_is_told_to_others(make: Make, server: Server, kind: str) -> None:
+def test_no_trace_header_is_sent_to_chat_services(make: Make, server: Server, kind: str) -> None:
     destination(kind, server.url)
     make().send(to())
     [request] = server.requests
     assert not request.headers.keys() & {"traceparent", "tracestate", "baggage", "webhook-id"}
 
 
-def test_a_destination_that_was_changed_is_found(make: Make, chats: Chats, server: Server) -> None:
+def test_a_changed_destination_gets_the_next_attempt(make: Make, chats: Chats, server: Server) -> None:
     destination("slack", "http://127.0.0.1:9")
     sender = make()
     destinations.change(1, "alerts", "slack", {"url": f"{server.url}/slack/secret"})
@@ -68,7 +68,7 @@ def test_a_destination_that_was_changed_is_found(make: Make, chats: Chats, serve
     assert len(chats.posted) == 1
 
 
-def test_a_deleted_destination_gets_nothing(make: Make, server: Server) -> None:
+def test_a_deleted_destination_gets_no_message(make: Make, server: Server) -> None:
     destination("slack", server.url)
     destinations.delete(1, "alerts")
     refused = make().failure(to())
@@ -89,7 +89,7 @@ def test_a_destination_of_another_channel_gets_nothing(make: Make, server: Serve
     assert not server.connections
 
 
-def test_nothing_is_posted_where_another_worker_has_taken_over(make: Make, chats: Chats, server: Server) -> None:
+def test_a_message_that_another_worker_has_claimed_is_not_posted(make: Make, chats: Chats, server: Server) -> None:
     async def refuse() -> bool:
         return False
 
@@ -99,7 +99,7 @@ def test_nothing_is_posted_where_another_worker_has_taken_over(make: Make, chats
     assert not chats.posted
 
 
-def test_an_address_inside_is_not_called(make: Make, server: Server) -> None:
+def test_an_internal_address_is_not_called(make: Make, server: Server) -> None:
     destination("slack", server.url)
     undelivered = make(callback_allowed_networks="").failure(to())
     assert isinstance(undelivered, Deferred)
@@ -107,7 +107,7 @@ def test_an_address_inside_is_not_called(make: Make, server: Server) -> None:
     assert "127.0.0.1" not in str(undelivered)
 
 
-def test_a_name_that_leads_inside_is_not_called(make: Make, server: Server) -> None:
+def test_a_name_with_an_internal_address_is_not_called(make: Make, server: Server) -> None:
     destinations.create(destinations.New(1, "alerts", "slack", f"https://chat.example.com:{server.port}/x"), 1_000)
     sender = make(
         look_up=lambda host, port: socket.getaddrinfo("127.0.0.1", port, type=socket.SOCK_STREAM),
@@ -172,7 +172,7 @@ def test_a_message_that_failed_is_posted_by_the_next_attempt(
         ("teams", answering(429, b"", Retry_After="0.6")),
     ],
 )
-def test_a_destination_is_left_alone_as_long_as_it_asks(
+def test_a_destination_gets_no_message_during_the_pause_that_it_asks_for(
     make: Make, chats: Chats, server: Server, kind: str, fault: Any
 ) -> None:
     destination(kind, server.url)
@@ -194,7 +194,7 @@ def test_a_destination_is_left_alone_as_long_as_it_asks(
     assert len(chats.posted) == 1
 
 
-def test_what_is_not_tried_at_a_silent_destination_costs_no_attempt(make: Make, server: Server) -> None:
+def test_messages_deferred_for_a_silent_destination_cost_no_attempt(make: Make, server: Server) -> None:
     destination("slack", server.url)
     server.faults.append(hang_after)
     sender = make(callback_timeout=IMPATIENT, callback_rest=30)
@@ -215,7 +215,7 @@ def test_other_destinations_are_not_affected_by_a_pause(make: Make, chats: Chats
     assert len(chats.posted) == 1
 
 
-def test_discord_is_not_asked_again_while_its_window_is_used_up(make: Make, server: Server) -> None:
+def test_discord_gets_no_request_until_its_used_up_rate_window_ends(make: Make, server: Server) -> None:
     destination("discord", server.url)
     used_up = {"X_RateLimit_Remaining": "0", "X_RateLimit_Reset_After": "3000"}
     server.faults.append(answering(200, {"id": "1"}, **used_up))
@@ -231,7 +231,7 @@ def test_discord_is_not_asked_again_while_its_window_is_used_up(make: Make, serv
 # what else a service may say
 
 
-def test_a_group_that_moved_gets_the_message_at_its_new_id(make: Make, chats: Chats, server: Server) -> None:
+def test_a_moved_telegram_group_gets_the_message_at_its_new_id(make: Make, chats: Chats, server: Server) -> None:
     destinations.create(destinations.New(1, "alerts", "telegram", server.url, token=TOKEN, chat_id="-5"), 1_000)
     moved = {"ok": False, "error_code": 400, "parameters": {"migrate_to_chat_id": -1001234567890}}
     server.faults.append(answering(400, moved))
@@ -243,7 +243,7 @@ def test_a_group_that_moved_gets_the_message_at_its_new_id(make: Make, chats: Ch
     assert len(chats.posted) == 1
 
 
-def test_a_chat_that_the_client_changed_meanwhile_stays(make: Make, server: Server) -> None:
+def test_a_move_does_not_overwrite_a_chat_that_the_client_has_changed(make: Make, server: Server) -> None:
     destination("telegram", server.url)
     [(id,)] = rows("SELECT id FROM destinations")
     destinations.move_chat(id, "-5", "-6")
@@ -251,7 +251,7 @@ def test_a_chat_that_the_client_changed_meanwhile_stays(make: Make, server: Serv
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_an_answer_that_repeats_the_request_tells_no_secret(make: Make, server: Server, kind: str) -> None:
+def test_an_answer_that_repeats_the_request_is_stored_without_secrets(make: Make, server: Server, kind: str) -> None:
     destination(kind, server.url)
     [(url,)] = rows("SELECT url FROM destinations")
     server.faults.append(answering(400, f"bad: {url} /{kind}/secret {TOKEN if kind == 'telegram' else ''}".encode()))
@@ -268,7 +268,7 @@ def test_a_redirect_is_not_followed(make: Make, server: Server) -> None:
         assert not inside.connections
 
 
-def test_what_waits_for_the_end_of_a_pause_does_not_come_all_at_once(make: Make, server: Server) -> None:
+def test_messages_that_wait_for_the_end_of_a_pause_are_spread_over_time(make: Make, server: Server) -> None:
     destination("slack", server.url)
     server.faults.append(answering(429, b"rate_limited", Retry_After="1000"))
     sender = make()

@@ -27,12 +27,14 @@ Run = Any
 
 
 @pytest.fixture
-def run(own_store: Settings) -> Run:
+def run(own_store: Settings, monkeypatch: pytest.MonkeyPatch) -> Run:
     """A command; this thread's connection is open again afterwards."""
+
+    monkeypatch.setattr("api.resources.exporting.ROWS", 2)
 
     def run(*words: str, given: str | None = None) -> Result:
         database.close()
-        with configured(database_url=own_store.database.url, export_page=2):
+        with configured(database_url=own_store.database.url):
             result = CliRunner().invoke(notify, list(words), input=given)
         bind(own_store.database)
         database.connect(reuse_if_open=True)
@@ -41,7 +43,7 @@ def run(own_store: Settings) -> Run:
     return run
 
 
-def test_erase_asks_first_and_then_says_what_it_has_done(run: Run) -> None:
+def test_erase_asks_for_confirmation_and_reports_its_counts(run: Run) -> None:
     stored(sent_to())
     refused = run("erase", ANN, given="n\n")
     assert (refused.exit_code, holding(ANN) != set()) == (1, True)
@@ -52,7 +54,7 @@ def test_erase_asks_first_and_then_says_what_it_has_done(run: Run) -> None:
     assert "done" in done.stdout
 
 
-def test_without_somebody_to_answer_it_erases_nothing_unless_told_so(run: Run) -> None:
+def test_without_a_terminal_erase_needs_the_option_yes(run: Run) -> None:
     stored(sent_to())
     assert run("erase", ANN).exit_code == 1
     assert holding(ANN) != set()
@@ -92,7 +94,7 @@ def test_invalid_arguments_are_refused_with_a_sentence(run: Run, words: tuple[st
     assert (result.exit_code, why in result.stderr) == (1, True), result.stderr
 
 
-def test_an_export_is_lines_that_end_with_their_count_and_can_be_continued(run: Run) -> None:
+def test_an_export_ends_with_its_count_and_can_be_continued(run: Run) -> None:
     for n in range(5):
         stored(draft(f"n{n}@example.com"))
     stored(sent_to())

@@ -1,4 +1,4 @@
-"""`notify domains` and what the doctor says of domains."""
+"""`notify domains`, and the findings of `notify doctor` on domains."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def publish(dns: DnsServer, zone: str) -> None:
         dns.publish(name, value.replace('" "', ""))
 
 
-def test_what_it_prints_is_what_dns_needs(run: Any, dns: DnsServer) -> None:
+def test_the_printed_records_are_those_that_dns_needs(run: Any, dns: DnsServer) -> None:
     zone = run("add", NAME)
     assert "example.com: pending" in run("check", NAME)
 
@@ -64,7 +64,7 @@ def test_a_rotation_prints_both_keys_until_the_old_one_is_retired(run: Any, dns:
     assert [key["state"] for key in json.loads(run("list", "--json"))["keys"]] == ["old", "current"]
 
 
-def test_a_domain_is_the_operators_unless_a_client_is_named(run: Any) -> None:
+def test_without_a_client_a_domain_belongs_to_the_operator(run: Any) -> None:
     run("add", NAME, "--client", "default")
     assert "_domainkey.example.com" in run("records", NAME), "it is the only one"
     run("add", NAME)
@@ -77,21 +77,21 @@ def test_a_domain_is_the_operators_unless_a_client_is_named(run: Any) -> None:
 
 
 @pytest.mark.parametrize("words", [("records", NAME), ("check", NAME), ("rotate", NAME), ("remove", NAME)])
-def test_a_domain_that_is_not_there_is_named_with_what_to_do(run: Any, words: tuple[str, ...]) -> None:
+def test_an_unknown_domain_is_reported_with_the_fix(run: Any, words: tuple[str, ...]) -> None:
     assert run(*words).startswith("1 ")
     assert "notify domains add example.com" in run(*words)
 
 
-def test_what_is_no_domain_is_refused(run: Any) -> None:
+def test_an_invalid_domain_name_is_refused(run: Any) -> None:
     assert "DOMAIN: must be a domain such as example.com" in run("add", "nobody")
 
 
-def test_without_the_secret_no_key_is_made(run: Any) -> None:
+def test_without_the_secret_no_key_is_created(run: Any) -> None:
     assert "DOMAIN_KEYS_SECRET is not set" in run("add", NAME, domain_keys_secret="")
     assert run("list", "--json") == ""
 
 
-def test_what_it_does_is_in_the_audit_log(run: Any, dns: DnsServer) -> None:
+def test_each_command_is_recorded_in_the_audit_log(run: Any, dns: DnsServer) -> None:
     publish(dns, run("add", NAME))
     run("check", NAME)
     run("rotate", NAME)
@@ -106,7 +106,7 @@ def found(**settings: Any) -> list[tuple[str, str]]:
     return [(one.level, one.what) for one in probe.findings(given)]
 
 
-def test_the_doctor_says_which_domains_sign_and_which_do_not(run: Any, dns: DnsServer) -> None:
+def test_doctor_reports_which_domains_are_signed(run: Any, dns: DnsServer) -> None:
     assert found() == []
     publish(dns, run("add", NAME))
     assert found() == [("warning", "example.com signs nothing, because DNS does not have its key")]
@@ -118,7 +118,7 @@ def test_the_doctor_says_which_domains_sign_and_which_do_not(run: Any, dns: DnsS
     assert (level, "DNS lacks the DKIM key of example.com" in what) == ("problem", True)
 
 
-def test_the_doctor_says_that_keys_cannot_be_used(run: Any) -> None:
+def test_doctor_reports_keys_that_cannot_be_decrypted(run: Any) -> None:
     run("add", NAME)
 
     assert ("problem", "there are domains, but DOMAIN_KEYS_SECRET is not set") in found(keys_secret="")

@@ -1,4 +1,4 @@
-"""`notify heartbeat`, as a probe of a container asks it."""
+"""`notify heartbeat`, as the probe of a container runs it."""
 
 from __future__ import annotations
 
@@ -52,13 +52,13 @@ def report(pid: int, host: str = "") -> None:
     workers.seen(Heartbeat(uuid4(), host or socket.gethostname(), pid, 8), 30)
 
 
-def test_workers_that_were_seen_are_well(run: Run) -> None:
+def test_workers_with_a_recent_heartbeat_are_healthy(run: Run) -> None:
     report(os.getpid())
     result = run()
     assert (result.exit_code, result.stdout) == (0, "Worker processes that reported within 30 seconds: 1\n")
 
 
-def test_a_process_that_was_not_seen_is_not_well_though_others_are(run: Run) -> None:
+def test_a_process_without_a_heartbeat_is_unhealthy_beside_healthy_ones(run: Run) -> None:
     report(os.getppid())
     rows(SILENT)
     report(os.getpid())
@@ -70,14 +70,14 @@ def test_a_process_that_was_not_seen_is_not_well_though_others_are(run: Run) -> 
     assert run(worker_timeout=60).exit_code == 0
 
 
-def test_a_pid_that_another_worker_had_before_is_judged_by_the_latest(run: Run) -> None:
+def test_a_reused_pid_is_judged_by_its_latest_worker(run: Run) -> None:
     report(os.getpid())
     rows(SILENT)
     report(os.getpid())
     assert run().exit_code == 0
 
 
-def test_workers_that_ended_and_those_elsewhere_do_not_count(run: Run, ended: int) -> None:
+def test_ended_workers_and_those_of_other_machines_are_ignored(run: Run, ended: int) -> None:
     report(ended)
     rows(SILENT)
     report(os.getpid(), host="elsewhere")
@@ -93,6 +93,6 @@ def test_no_worker_is_reported_while_the_database_does_not_answer(run: Run) -> N
     assert "hunter2" not in run(database_url="postgresql://u:hunter2@127.0.0.1:9/d").output
 
 
-def test_scripts_get_every_process(run: Run) -> None:
+def test_json_output_lists_every_process(run: Run) -> None:
     report(os.getpid())
     assert json.loads(run("--json").stdout) == {"database": "ok", "workers": {str(os.getpid()): True}}

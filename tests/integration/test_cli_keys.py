@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 import settings
 from cli.main import notify
-from db import keys
+from db import keys, providers
 from db.database import connection, database, rows
 from db.secrets import KeyText
 from tests.environment import configured
@@ -43,18 +43,18 @@ def test_a_key_is_the_only_line_on_stdout_and_works(run: Run) -> None:
     assert (found.digest, found.scopes, found.client.name) == (key.digest, frozenset({"send", "read"}), "default")
 
 
-def test_the_command_line_makes_admins(run: Run) -> None:
+def test_the_command_line_can_create_admin_keys(run: Run) -> None:
     key = made(run, "--scope", "admin")
 
     with connection():
         assert keys.live([key.id])[key.id].scopes == frozenset({"admin"})
 
 
-def test_a_key_for_tests_says_so(run: Run) -> None:
+def test_a_test_key_is_shown_as_a_test_key(run: Run) -> None:
     assert str(made(run, "--scope", "send", "--sandbox")).startswith("ntf_test_")
 
 
-def test_json_is_what_the_api_would_show(run: Run) -> None:
+def test_json_output_equals_the_answer_of_the_api(run: Run) -> None:
     shown = json.loads(run("keys", "create", "--name", "app", "--scope", "read", "--json").stdout)
 
     assert (shown["clientId"], shown["scopes"], shown["createdAt"][-1]) == (1, ["read"], "Z")
@@ -113,7 +113,7 @@ def test_a_rotation_without_overlap_ends_the_old_key(run: Run) -> None:
         assert old.id not in keys.live([old.id])
 
 
-def test_a_revoked_key_works_no_more(run: Run) -> None:
+def test_a_revoked_key_is_refused(run: Run) -> None:
     key = made(run, "--scope", "send")
 
     assert [run("keys", "revoke", str(key.id)).exit_code for _ in range(2)] == [0, 0]
@@ -122,7 +122,7 @@ def test_a_revoked_key_works_no_more(run: Run) -> None:
     assert run("keys", "revoke", "99").exit_code == 1
 
 
-def test_a_client_is_made_shown_listed_and_changed(run: Run) -> None:
+def test_a_client_is_created_shown_listed_and_changed(run: Run) -> None:
     assert run("clients", "create", "--name", "shop", "--rate-limit", "5", "--sender", "@shop.example").exit_code == 0
     assert run("clients", "create", "--name", "shop").exit_code == 1
     changed = run("clients", "update", "shop", "--rate-limit", "none", "--daily-quota", "7", "--json")
@@ -137,23 +137,41 @@ def test_a_client_is_made_shown_listed_and_changed(run: Run) -> None:
         assert json.loads(changed.stdout)["phoneRegion"] == stored
 
 
+def test_a_client_is_limited_to_some_providers_and_freed_again(run: Run) -> None:
+    assert run("clients", "list").exit_code == 0  # Connects.
+    with connection():
+        for name, channel in (("first", "email"), ("second", "email"), ("texts", "sms")):
+            providers.report(name, {"channel": channel})
+    limited = ("--provider", "second", "--provider", "texts", "--provider", "first")
+    created = run("clients", "create", "--name", "shop", *limited)
+    assert created.exit_code == 0, created.output
+    shown = run("clients", "show", "shop", "--json")
+    assert json.loads(shown.stdout)["providers"] == {"email": ["second", "first"], "sms": ["texts"]}
+    assert run("clients", "list").stdout.splitlines()[-1].count("texts second first") == 1
+
+    freed = run("clients", "update", "shop", "--all-providers", "--json")
+
+    assert json.loads(freed.stdout)["providers"] is None
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         (("create", "--name", "x", "--rate-limit", "0"), "--rate-limit: must be at least 1"),
         (("create", "--name", "x", "--sender", "nobody"), "--sender (number 1): must be a mail address, or @"),
         (("update", "nobody", "--rate-limit", "1"), "There is no client 'nobody'"),
+        (("update", "default", "--provider", "gone"), "--provider: there is no provider 'gone'; "),
         (("show", "nobody"), "There is no client 'nobody'"),
     ],
 )
-def test_a_fault_in_a_client_is_said(run: Run, words: tuple[str, ...], said: str) -> None:
+def test_an_invalid_field_of_a_client_is_reported(run: Run, words: tuple[str, ...], said: str) -> None:
     result = run("clients", *words)
 
     assert result.exit_code == 1
     assert said in result.stderr
 
 
-def test_an_update_without_a_change_is_wrong_usage(run: Run) -> None:
+def test_an_update_without_a_change_is_a_usage_error(run: Run) -> None:
     result = run("clients", "update", "default")
 
     assert result.exit_code == 2
@@ -177,7 +195,7 @@ def test_a_database_that_is_away_is_exit_code_3() -> None:
     assert "hunter2" not in result.output
 
 
-def test_a_client_with_all_its_keys_is_told_what_to_do(run: Run) -> None:
+def test_a_key_beyond_the_limit_of_a_client_is_refused_with_the_fix(run: Run) -> None:
     last = made(run, "--scope", "send")
     with connection():
         rows(

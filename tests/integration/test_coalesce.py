@@ -69,7 +69,7 @@ def test_waiting_items_share_one_run_in_order(coalescer: Coalescer[int, int], ga
     assert gate.batches == [[0], list(range(1, 11))]
 
 
-def test_a_run_takes_no_more_than_most(gate: Gate) -> None:
+def test_a_run_takes_at_most_the_given_number_of_items(gate: Gate) -> None:
     coalescer = Coalescer("test", gate, most=3, waiting=50)
     busy(coalescer, gate)
     futures = [coalescer.submit(i) for i in range(1, 8)]
@@ -123,7 +123,7 @@ def test_close_finishes_waiting_items_and_takes_no_new_ones(coalescer: Coalescer
     assert [f.result(0) for f in futures] == [10, 20, 30, 40, 50]
 
 
-def test_close_gives_up_after_its_time(coalescer: Coalescer[int, int], gate: Gate) -> None:
+def test_close_gives_up_after_its_timeout(coalescer: Coalescer[int, int], gate: Gate) -> None:
     busy(coalescer, gate)
     assert not coalescer.close(0.05)
 
@@ -247,7 +247,7 @@ def test_a_connection_lost_in_the_middle_reaches_the_callers_and_the_next_ones_s
     coalescer.close(10)
 
 
-def test_the_flusher_gives_its_connection_back_at_the_end(store: Settings) -> None:
+def test_the_thread_returns_its_connection_at_its_end(store: Settings) -> None:
     coalescer: Coalescer[int, int] = Coalescer("test", backend, most=1, waiting=10)
     pid = coalescer.submit(0).result(60)
     coalescer.close(10)
@@ -332,7 +332,7 @@ def test_there_is_no_pause_if_a_full_run_waits_already(resting: Callable[[bool],
     assert one.runs[2:] == [[4, 5, 6], [7, 8, 9, 10], [11]]
 
 
-def test_the_pause_waits_for_those_answered_on_top_of_those_that_wait_already(
+def test_the_pause_waits_for_as_many_items_as_were_answered_and_already_waited(
     resting: Callable[[bool], Resting],
 ) -> None:
     one = resting(False)

@@ -84,14 +84,14 @@ def refusal(run: Run[Any], port: int, timeout: float = LONG, host: str = HOST) -
     return reason
 
 
-def test_the_connection_is_ready_for_an_event_loop(run: Run[Any]) -> None:
+def test_the_connection_is_non_blocking(run: Run[Any]) -> None:
     with listening("127.0.0.1") as port, closing(run(connect("127.0.0.1", port, timeout=LONG))) as connected:
         assert connected.getblocking() is False
         assert connected.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
         assert connected.getpeername() == ("127.0.0.1", port)
 
 
-def test_where_the_first_address_does_not_answer_the_next_is_tried(run: Run[Any]) -> None:
+def test_if_the_first_address_does_not_answer_the_next_is_tried(run: Run[Any]) -> None:
     with (
         listening("127.0.0.3") as port,
         silent("127.0.0.2", port),
@@ -100,7 +100,7 @@ def test_where_the_first_address_does_not_answer_the_next_is_tried(run: Run[Any]
         assert run(peer(port)) == "127.0.0.3"
 
 
-def test_where_several_do_not_answer_the_one_that_does_is_found(run: Run[Any]) -> None:
+def test_an_address_that_answers_is_found_among_several_that_do_not(run: Run[Any]) -> None:
     addresses = ["127.0.0.2", "127.0.0.4", "127.0.0.5", "127.0.0.3"]
     with listening("127.0.0.3") as port, ExitStack() as stack, resolving(*addresses):
         for address in addresses[:3]:
@@ -108,7 +108,7 @@ def test_where_several_do_not_answer_the_one_that_does_is_found(run: Run[Any]) -
         assert run(peer(port)) == "127.0.0.3"
 
 
-def test_where_the_first_address_refuses_the_next_is_tried_at_once(run: Run[Any]) -> None:
+def test_after_a_refusal_the_next_address_is_tried_at_once(run: Run[Any]) -> None:
     with (
         mock.patch.object(connecting, "DELAY", 2 * LONG),
         listening("127.0.0.3") as port,
@@ -149,7 +149,7 @@ def test_the_address_that_answered_is_tried_first_the_next_time(run: Run[Any]) -
         assert run(both(port)) == ["127.0.0.3"] * 2
 
 
-def test_an_address_that_answered_once_and_is_gone_is_followed_by_another(run: Run[Any]) -> None:
+def test_a_remembered_address_that_fails_is_followed_by_another(run: Run[Any]) -> None:
     async def moving(port: int, server: ExitStack) -> list[str]:
         before = await peer(port)
         server.close()
@@ -161,7 +161,7 @@ def test_an_address_that_answered_once_and_is_gone_is_followed_by_another(run: R
         assert run(moving(port, server)) == ["127.0.0.3", "127.0.0.4", "127.0.0.4"]
 
 
-def test_an_address_that_the_name_has_no_more_is_not_tried(run: Run[Any]) -> None:
+def test_an_address_that_was_removed_from_the_dns_is_not_tried(run: Run[Any]) -> None:
     with listening("127.0.0.3") as port, socket.create_server(("127.0.0.4", port)):
         with resolving("127.0.0.3"):
             assert run(peer(port)) == "127.0.0.3"
@@ -179,12 +179,12 @@ def test_address_that_answered_is_remembered_for_each_host_and_port(run: Run[Any
         }
 
 
-def test_where_nothing_answers_each_address_is_named_with_its_reason(run: Run[Any]) -> None:
+def test_if_no_address_answers_each_is_reported_with_its_reason(run: Run[Any]) -> None:
     with listening("127.0.0.3") as port, silent("127.0.0.2", port), resolving("127.0.0.2", "127.0.0.4"):
         assert refusal(run, port, 1) == "127.0.0.2: no answer within 1 s, 127.0.0.4: connection refused"
 
 
-def test_an_address_for_which_there_was_no_time_is_named_as_not_tried(run: Run[Any]) -> None:
+def test_an_address_not_tried_for_lack_of_time_is_reported_as_such(run: Run[Any]) -> None:
     with (
         mock.patch.object(connecting, "DELAY", LONG),
         listening("127.0.0.3") as port,
@@ -194,7 +194,7 @@ def test_an_address_for_which_there_was_no_time_is_named_as_not_tried(run: Run[A
         assert refusal(run, port, 0.5) == "127.0.0.2: no answer within 0.5 s, 127.0.0.3: not tried"
 
 
-def test_one_address_that_refuses_is_named(run: Run[Any]) -> None:
+def test_a_single_address_that_refuses_is_reported(run: Run[Any]) -> None:
     with listening("127.0.0.3") as port:
         assert refusal(run, port, host="127.0.0.4") == "127.0.0.4: connection refused"
 
@@ -215,12 +215,12 @@ def lacking(missing: socket.AddressFamily) -> Iterator[None]:
 
 
 @pytest.mark.parametrize(("missing", "here"), [(socket.AF_INET6, "127.0.0.1"), (socket.AF_INET, "::1")])
-def test_a_machine_without_one_family_uses_the_other(run: Run[Any], missing: socket.AddressFamily, here: str) -> None:
+def test_a_machine_without_ipv4_or_ipv6_uses_the_other(run: Run[Any], missing: socket.AddressFamily, here: str) -> None:
     with listening_on_both() as port, resolving("::1", "127.0.0.1"), lacking(missing):
         assert run(peer(port)) == here
 
 
-def test_a_family_that_is_missing_is_named(run: Run[Any]) -> None:
+def test_a_missing_address_family_is_reported(run: Run[Any]) -> None:
     with lacking(socket.AF_INET6):
         assert refusal(run, 25, host="::1") == "::1: address family not supported by protocol"
 
@@ -231,7 +231,7 @@ def listening_on_both() -> Iterator[int]:
         yield port
 
 
-def test_the_families_are_tried_in_turns(run: Run[Any]) -> None:
+def test_ipv6_and_ipv4_addresses_are_tried_alternately(run: Run[Any]) -> None:
     """Several addresses of a family that leads nowhere do not use up the time."""
     with (
         listening("127.0.0.3") as port,
@@ -285,7 +285,7 @@ def test_a_cancelled_connect_leaves_no_socket_open(run: Run[Any]) -> None:
         gc.collect()  # A socket that was left open is a ResourceWarning, which fails the test.
 
 
-def test_of_many_at_once_each_gets_a_connection(run: Run[Any]) -> None:
+def test_many_simultaneous_connects_each_get_a_connection(run: Run[Any]) -> None:
     async def many(port: int) -> list[str]:
         return await asyncio.gather(*(peer(port) for _ in range(20)))
 

@@ -1,4 +1,4 @@
-"""Rates and quotas on a real Redis: exact however many ask at once, and each day anew."""
+"""Rates and quotas on a real Redis: exact with simultaneous requests, and reset each day."""
 
 from __future__ import annotations
 
@@ -50,19 +50,19 @@ def used(counters: Counters, whose: Whose) -> list[int]:
     return [window.used for window in one(counters, whose, 0).windows]
 
 
-def test_so_many_are_let_in_and_no_more(counters: Counters) -> None:
+def test_requests_are_admitted_exactly_up_to_the_limit(counters: Counters) -> None:
     answers = [one(counters, MINE).refused for _ in range(102)]
 
     assert answers == [None] * 100 + [RATE] * 2
     assert used(counters, MINE) == [100]
 
 
-def test_reading_the_counters_uses_nothing(counters: Counters) -> None:
+def test_reading_the_counters_does_not_count(counters: Counters) -> None:
     whose = Whose("1", 5, 5)
     assert [used(counters, whose) for _ in range(10)] == [[0, 0]] * 10
 
 
-def test_an_answer_tells_what_is_left_and_when_there_is_more(counters: Counters) -> None:
+def test_an_answer_has_what_is_left_and_when_more_is_available(counters: Counters) -> None:
     minute, day = one(counters, Whose("1", 10, 7), 7).windows
 
     assert isinstance(minute, Minute)
@@ -71,7 +71,7 @@ def test_an_answer_tells_what_is_left_and_when_there_is_more(counters: Counters)
     assert day == Day(7, 7, 43_200.0)
 
 
-def test_request_refused_by_one_limit_uses_nothing_of_either(counters: Counters) -> None:
+def test_a_request_refused_by_one_limit_counts_for_neither(counters: Counters) -> None:
     by_day, by_rate = Whose("1", 100, 10), Whose("2", 10, 100)
     for whose, policy in ((by_day, DAILY), (by_rate, RATE)):
         assert one(counters, whose, 8).refused is None
@@ -80,7 +80,7 @@ def test_request_refused_by_one_limit_uses_nothing_of_either(counters: Counters)
         assert one(counters, whose, 2).refused is None
 
 
-def test_a_quota_begins_anew_at_midnight_utc(counters: Counters, clock: Clock) -> None:
+def test_a_quota_starts_again_at_midnight_utc(counters: Counters, clock: Clock) -> None:
     assert one(counters, TODAY, 100).refused is None
     clock.now = NOON + 12 * 3_600 - 0.001
     assert one(counters, TODAY).refused is DAILY
@@ -93,7 +93,7 @@ def test_a_quota_begins_anew_at_midnight_utc(counters: Counters, clock: Clock) -
     assert one(counters, TODAY).refused is DAILY
 
 
-def test_another_limit_does_not_make_used_what_is_not(counters: Counters) -> None:
+def test_a_changed_limit_does_not_change_the_used_count(counters: Counters) -> None:
     one(counters, Whose("1", 100, 100), 50)
 
     assert used(counters, Whose("1", 60, 200)) == [50, 50]
@@ -109,7 +109,7 @@ def test_each_client_has_a_limit_of_its_own(counters: Counters) -> None:
     assert one(counters, MINE).refused is RATE
 
 
-def test_quota_given_back_to_a_day_may_be_used_again(counters: Counters) -> None:
+def test_returned_quota_can_be_used_again_on_its_day(counters: Counters) -> None:
     whose = Whose("1", 1_000, 100)
     one(counters, whose, 100)
     one(counters, whose, -30)
@@ -132,7 +132,7 @@ def test_many_requests_in_one_call_are_counted_one_by_one(counters: Counters) ->
 
 
 @pytest.mark.parametrize("whose", [MINE, TODAY, Whose("1", 100, 150), Whose("1", 1_000, 100)])
-def test_however_many_ask_at_once_the_limit_is_kept(redis_url: str, clock: Clock, whose: Whose) -> None:
+def test_simultaneous_requests_never_exceed_the_limit(redis_url: str, clock: Clock, whose: Whose) -> None:
     with configured(redis_url=redis_url) as settings:
         processes = [Counters(settings, clock) for _ in range(8)]
         asks = [Ask(whose, number) for number in (1, 2, 3, 5)] * 10
@@ -153,7 +153,7 @@ def test_however_many_ask_at_once_the_limit_is_kept(redis_url: str, clock: Clock
             process.close()
 
 
-def test_counts_that_redis_has_lost_begin_anew(counters: Counters, redis_url: str) -> None:
+def test_counts_lost_by_redis_start_again_at_zero(counters: Counters, redis_url: str) -> None:
     assert one(counters, MINE, 100).refused is None
     with redis.Redis.from_url(redis_url) as client:
         client.flushall()
@@ -163,7 +163,7 @@ def test_counts_that_redis_has_lost_begin_anew(counters: Counters, redis_url: st
     assert one(counters, MINE).refused is RATE
 
 
-def test_nothing_in_redis_stays_for_ever(counters: Counters, redis_url: str) -> None:
+def test_every_counter_in_redis_expires(counters: Counters, redis_url: str) -> None:
     one(counters, Whose("7", 10, 10), 3)
     with redis.Redis.from_url(redis_url) as client:
         names: list[bytes] = client.keys("dramatiq:limits:*")

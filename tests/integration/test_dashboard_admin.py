@@ -1,4 +1,4 @@
-"""Clients, keys, the suppression list, templates and the inbox, as pages: what is done there is done as by the API."""
+"""Pages for clients, keys, the suppression list, templates and the inbox: actions have the effect of the API."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def told(person: Person, answer: Page) -> str:
     return person.get(answer.headers["location"]).text
 
 
-def test_a_key_that_is_made_is_shown_once_and_works(api: Api, admin: Person) -> None:
+def test_a_created_key_is_shown_once_and_works(api: Api, admin: Person) -> None:
     made = admin.submit("/keys", {"name": "my app", "scope": ["send", "read"], "expires": "2099-01-01"})
 
     assert made.status == 200, made.text
@@ -82,7 +82,7 @@ def test_a_key_cannot_give_a_scope_that_it_lacks(api: Api) -> None:
     assert (answer.status, "cannot grant the scope" in answer.text) == (403, True)
 
 
-def test_a_key_is_revoked_after_a_question(api: Api, admin: Person) -> None:
+def test_a_key_is_revoked_after_a_confirmation(api: Api, admin: Person) -> None:
     other = key(api.sql)
     assert "stops working everywhere" in admin.get(f"/keys/{other.id}/revoke").text
     assert f"Key {other.id} is revoked." in told(admin, admin.submit(f"/keys/{other.id}/revoke"))
@@ -90,7 +90,7 @@ def test_a_key_is_revoked_after_a_question(api: Api, admin: Person) -> None:
     assert api.sql.rows("SELECT actor FROM audit WHERE act = 'key.revoked' AND target = %s", f"key {other.id}")
 
 
-def test_a_rotated_key_has_a_successor_and_works_for_a_while(api: Api, admin: Person) -> None:
+def test_a_rotated_key_has_a_successor_and_works_during_the_overlap(api: Api, admin: Person) -> None:
     other = key(api.sql, ["read"])
     answer = admin.submit(f"/keys/{other.id}/rotate")
     [text] = re.findall(r"ntf_live_\d+_[\w-]+", answer.text)
@@ -101,7 +101,7 @@ def test_a_rotated_key_has_a_successor_and_works_for_a_while(api: Api, admin: Pe
     assert admin.submit(f"/keys/{other.id}/rotate").status == 409
 
 
-def test_keys_of_another_client_are_not_there(api: Api) -> None:
+def test_keys_of_another_client_are_a_404(api: Api) -> None:
     theirs = key(api.sql, of=client(api.sql, "keys of others"))
     person = logged_in(api, ["read", "manage"])
     for page in (f"/keys/{theirs.id}/revoke", f"/keys/{theirs.id}/rotate"):
@@ -109,15 +109,20 @@ def test_keys_of_another_client_are_not_there(api: Api) -> None:
         assert person.submit("/keys", to=page).status == 404
 
 
-def test_a_client_is_made_limited_and_switched_off_and_on(api: Api, admin: Person) -> None:
+def test_a_client_is_created_limited_disabled_and_enabled(api: Api, admin: Person) -> None:
     made = admin.submit("/clients", {"name": "shop"})
     place = made.headers["location"]
     assert "The client is created." in told(admin, made)
     limits = {"rateLimit": "60", "dailyQuota": "", "pendingLimit": "1000", "phoneRegion": "CH"}
+    api.sql.rows("INSERT INTO providers (name, config) VALUES ('backup', '{\"channel\": \"email\"}') RETURNING 1")
+    limits["providers"] = "backup\r\n"
     limits["senders"] = "a@example.com\r\n@example.org\r\n\r\nsms:My Shop"
     assert "Saved" in told(admin, admin.submit(place, limits))
-    columns = "SELECT rate_limit, daily_quota, pending_limit, phone_region, senders FROM clients WHERE name = 'shop'"
-    assert api.sql.rows(columns) == [(60, None, 1000, "CH", ["a@example.com", "@example.org", "sms:My Shop"])]
+    columns = "rate_limit, daily_quota, pending_limit, phone_region, senders, providers"
+    assert api.sql.rows(f"SELECT {columns} FROM clients WHERE name = 'shop'") == [
+        (60, None, 1000, "CH", ["a@example.com", "@example.org", "sms:My Shop"], {"email": ["backup"]})
+    ]
+    assert ">backup</textarea>" in admin.get(place).html
 
     assert "Disable shop?" in admin.get(f"{place}/disabled").text
     assert "is disabled" in told(admin, admin.submit(f"{place}/disabled", {"disabled": "true"}))
@@ -133,12 +138,13 @@ def test_a_refused_client_is_explained_next_to_the_form(admin: Person) -> None:
         ({"pendingLimit": "0"}, "Pending must"),
         ({"senders": "nobody"}, "Senders"),
         ({"phoneRegion": "Switzerland"}, "Phone region"),
+        ({"providers": "nobody"}, "Providers there is no provider 'nobody'"),
     ):
         answer = admin.submit("/clients/1", fields)
         assert (answer.status, said in answer.text) == (422, True), answer.text
 
 
-def test_an_address_is_suppressed_and_removed_after_a_question(api: Api, admin: Person) -> None:
+def test_an_address_is_suppressed_and_removed_after_a_confirmation(api: Api, admin: Person) -> None:
     assert "is on the list." in told(admin, admin.submit("/suppressions", {"address": "Nobody@Example.com"}))
     assert "already" in told(admin, admin.submit("/suppressions", {"address": "nobody@example.com"}))
     assert "nobody@example.com" in admin.get("/suppressions?reason=manual").text
@@ -152,7 +158,7 @@ def test_an_address_is_suppressed_and_removed_after_a_question(api: Api, admin: 
     assert "Address must" in admin.submit("/suppressions", {"address": "nobody"}).text
 
 
-def test_a_reading_key_sees_no_buttons_and_may_not_act(api: Api) -> None:
+def test_a_key_with_the_scope_read_sees_no_buttons_and_cannot_act(api: Api) -> None:
     reader = logged_in(api, ["read"])
     page = reader.get("/suppressions")
     assert "Add an address" not in page.text
@@ -161,7 +167,7 @@ def test_a_reading_key_sees_no_buttons_and_may_not_act(api: Api) -> None:
     assert reader.get("/keys").status == reader.get("/clients").status == reader.get("/inbox").status == 403
 
 
-def test_a_key_for_tests_changes_nothing_that_is_live(api: Api) -> None:
+def test_a_test_key_can_change_nothing_live(api: Api) -> None:
     person = logged_in(api, ["read", "manage", "admin"], sandbox=True)
     assert person.submit("/suppressions", {"address": "a@example.com"}).status == 403
     assert person.submit("/clients", {"name": "theirs"}).status == 403
@@ -212,7 +218,7 @@ def test_a_caught_mail_is_shown_with_its_parts_and_its_html_in_a_frame(admin: Pe
     assert admin.get("/inbox/99999999").status == admin.get("/inbox/none").status == 404
 
 
-def test_the_inbox_continues_behind_its_first_page(admin: Person, mails: Slot) -> None:
+def test_the_inbox_is_paged(admin: Person, mails: Slot) -> None:
     numbers = [mails.put("a@example.com", ["b@example.com"], b"Subject: one of many\r\n\r\n") for _ in range(60)]
     first = admin.get("/inbox")
     assert f"/inbox/{numbers[-1]}" in first.html

@@ -1,4 +1,4 @@
-"""The audit log knows who came in at the dashboard and who was kept out; events know with which key one was posted."""
+"""The audit log has the logins and refused logins at the dashboard; events name the key of a POST."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_the_accepted_event_names_the_key_that_posted_it(api: Api) -> None:
         assert (accepted["event"], accepted["detail"]) == ("accepted", {"keyId": mine.id})
 
 
-def test_notification_resent_at_the_dashboard_names_the_key_of_the_session(api: Api, person: Person) -> None:
+def test_a_notification_resent_at_the_dashboard_names_the_key_of_the_session(api: Api, person: Person) -> None:
     first, second = key(api.sql), key(api.sql)
     poster = api.client
     poster.key = str(first)
@@ -116,7 +116,7 @@ def test_notification_resent_at_the_dashboard_names_the_key_of_the_session(api: 
         (["read", "manage"], False, True),
     ],
 )
-def test_the_source_of_a_mail_has_no_working_link_for_who_may_only_read(
+def test_the_source_of_a_mail_has_no_working_unsubscribe_link_for_readers(
     api: Api, person: Person, scopes: list[str], sandbox: bool, shown: bool
 ) -> None:
     id = asking(api).post(NOTIFICATIONS, MAIL).json["id"]
@@ -127,7 +127,7 @@ def test_the_source_of_a_mail_has_no_working_link_for_who_may_only_read(
     assert (works in source) == shown
 
 
-def test_nothing_that_the_api_says_is_stored_on_the_way(api: Api) -> None:
+def test_answers_of_the_api_and_pages_are_not_cached(api: Api) -> None:
     asker = asking(api)
     id = asker.post(NOTIFICATIONS, MAIL).json["id"]
     paths = [NOTIFICATIONS, f"{NOTIFICATIONS}/{id}", f"{NOTIFICATIONS}/{id}/events", f"{NOTIFICATIONS}/{id}/attempts"]
@@ -148,7 +148,7 @@ def test_nothing_that_the_api_says_is_stored_on_the_way(api: Api) -> None:
 
 
 @pytest.mark.parametrize(("scopes", "lacking"), [(["manage"], "read"), (["read"], "manage"), (["send"], "manage")])
-def test_an_export_needs_both_scopes(api: Api, scopes: list[str], lacking: str) -> None:
+def test_an_export_needs_the_scopes_read_and_manage(api: Api, scopes: list[str], lacking: str) -> None:
     refused = asking(api, scopes=scopes).get("/api/export")
     assert refused.status == 403
     assert repr(lacking) in refused.json["detail"]

@@ -80,7 +80,7 @@ def test_one_failed_delivery_is_retried(api: Api, person: Person, place: str) ->
     assert person.submit(page, to=f"{page}/retry").status == 409
 
 
-def test_all_failed_deliveries_are_retried_after_a_question(api: Api, person: Person, place: str) -> None:
+def test_all_failed_deliveries_are_retried_after_a_confirmation(api: Api, person: Person, place: str) -> None:
     ids = [delivery(api.sql, id_of(place)) for _ in range(3)]
     assert "Retry all failed callbacks?" in person.get(f"{place}/retry").text
     assert "pending again: 3." in told(person, person.submit(f"{place}/retry"))
@@ -89,7 +89,7 @@ def test_all_failed_deliveries_are_retried_after_a_question(api: Api, person: Pe
     assert api.sql.rows(audited, f"callback {id_of(place)}") == [("3",)]
 
 
-def test_an_endpoint_is_disabled_and_enabled_after_a_question(api: Api, person: Person, place: str) -> None:
+def test_an_endpoint_is_disabled_and_enabled_after_a_confirmation(api: Api, person: Person, place: str) -> None:
     assert "Disable this endpoint?" in person.get(f"{place}/disabled").text
     assert "is disabled." in told(person, person.submit(f"{place}/disabled", {"disabled": "true"}))
     assert "by request" in person.get(place).text
@@ -100,7 +100,7 @@ def test_an_endpoint_is_disabled_and_enabled_after_a_question(api: Api, person: 
     assert api.sql.rows(audited, f"callback {id_of(place)}") == [(2,)]
 
 
-def test_a_test_leads_to_its_delivery(person: Person, place: str) -> None:
+def test_a_test_redirects_to_its_delivery(person: Person, place: str) -> None:
     answer = person.submit(place, to=f"{place}/test")
     shown = told(person, answer)
     assert "A test is on its way." in shown
@@ -109,7 +109,7 @@ def test_a_test_leads_to_its_delivery(person: Person, place: str) -> None:
     assert "callback.test" in person.get(place).text
 
 
-def test_a_test_key_and_another_client_change_nothing(api: Api, place: str) -> None:
+def test_neither_a_test_key_nor_another_client_can_change_an_endpoint(api: Api, place: str) -> None:
     id = delivery(api.sql, id_of(place))
     acts = (f"{place}/test", f"{place}/retry", f"{place}/disabled", f"{place}/deliveries/{id}/retry")
     tester = logged_in(api, ["read", "manage"], sandbox=True)

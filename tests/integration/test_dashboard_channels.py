@@ -53,7 +53,7 @@ def test_no_part_of_the_page_is_an_error(api: Api, type: str, part: str) -> None
 
 
 @pytest.mark.parametrize("type", channels())
-def test_the_list_and_the_answer_show_it(api: Api, type: str) -> None:
+def test_notifications_of_every_channel_are_shown_in_list_and_answer(api: Api, type: str) -> None:
     id = stored(api, type)
     assert f"/notifications/{id}" in Person(api.port).get("/notifications").html
     assert Person(api.port).get(f"/api/notifications/{id}").status == 200
@@ -67,7 +67,7 @@ def test_an_export_has_notifications_of_every_channel(api: Api) -> None:
 
 
 @pytest.mark.parametrize("type", channels())
-def test_it_can_be_resent_from_the_dashboard(api: Api, type: str) -> None:
+def test_a_notification_of_every_channel_can_be_resent(api: Api, type: str) -> None:
     person = Person(api.port)
     place = f"/notifications/{stored(api, type)}/resend"
     [once] = re.findall(r'name="once" value="([^"]+)"', person.get(place).html)

@@ -1,4 +1,4 @@
-"""Links from figures to lists, filters by time and sandbox, pages to and fro, and what is warned of before a retry."""
+"""Links from figures to lists, filters by time and sandbox, paging, and warnings before a retry."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def link(page: Page, pattern: str) -> str:
     return unescape(found[1]) if found else ""
 
 
-def test_the_figures_of_the_overview_lead_to_their_lists(api: Api, owner: int, person: Person) -> None:
+def test_the_figures_of_the_overview_link_to_their_lists(api: Api, owner: int, person: Person) -> None:
     gone, waits = failed(api.sql, of=owner), pending(api.sql, of=owner)
     html = person.get("/").html
     for name, mine in (("Failed", [gone]), ("Pending", [waits]), ("Accepted", [waits, gone]), ("normal", [waits])):
@@ -54,7 +54,7 @@ def test_the_figures_of_the_overview_lead_to_their_lists(api: Api, owner: int, p
         assert ids(person.get(path)) == mine, name
 
 
-def test_a_group_of_failures_leads_to_its_list(api: Api, owner: int, person: Person) -> None:
+def test_a_group_of_failures_links_to_its_list(api: Api, owner: int, person: Person) -> None:
     mine = [failed(api.sql, of=owner) for _ in range(3)]
     old = failed(api.sql, of=owner, code=552)
     api.sql.rows("UPDATE notifications SET created_at = now() - interval '1 h' WHERE id = %s RETURNING 1", old)
@@ -81,7 +81,7 @@ def test_failures_are_filtered_by_time_and_sandbox(api: Api, owner: int, person:
 
 
 @pytest.mark.parametrize("query", ["createdFrom=x", "sandbox=maybe", "nothing=1", "sandbox=true&sandbox=true"])
-def test_a_wrong_filter_of_failures_is_named(person: Person, query: str) -> None:
+def test_an_invalid_filter_of_failures_is_reported(person: Person, query: str) -> None:
     page = person.get(f"/failures?{query}")
     assert (page.status, f"<code>{query.partition('=')[0]}</code>" in page.html) == (400, True)
 
@@ -96,7 +96,7 @@ def test_a_retry_of_shown_failures_leaves_the_hidden_sandbox_alone(api: Api, own
     assert states == {live: "pending", test: "failed"}
 
 
-def test_a_test_key_sees_sandbox_failures_only_whatever_it_asks_for(api: Api, owner: int) -> None:
+def test_a_test_key_sees_only_sandbox_failures_with_any_filter(api: Api, owner: int) -> None:
     failed(api.sql, of=owner)
     tester = visitor(api, owner, sandbox=True)
     assert "rejected" not in tester.get("/failures").text
@@ -112,7 +112,7 @@ def test_a_test_key_sees_sandbox_failures_only_whatever_it_asks_for(api: Api, ow
         ("exhausted", ""),
     ],
 )
-def test_a_retry_that_may_do_harm_is_warned_of(api: Api, owner: int, person: Person, reason: str, warning: str) -> None:
+def test_a_risky_retry_shows_a_warning(api: Api, owner: int, person: Person, reason: str, warning: str) -> None:
     id = failed(api.sql, of=owner)
     api.sql.rows("UPDATE notifications SET failure_reason = %s WHERE id = %s RETURNING 1", reason, id)
     group = link(person.get("/failures"), r'href="(/failures/retry\?[^"]+)"')
@@ -122,7 +122,7 @@ def test_a_retry_that_may_do_harm_is_warned_of(api: Api, owner: int, person: Per
         assert warning in page.text
 
 
-def test_pages_lead_back_the_way_one_came(api: Api, owner: int, person: Person) -> None:
+def test_pages_link_back_to_the_previous_page(api: Api, owner: int, person: Person) -> None:
     mine = [pending(api.sql, of=owner) for _ in range(7)][::-1]
     page, seen = person.get("/notifications?limit=2&status=pending"), []
     while onward := link(page, r'href="([^"]+)" rel="next"'):

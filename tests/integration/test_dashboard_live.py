@@ -1,4 +1,4 @@
-"""The overview as it moves: what the figures say, what they cost, and when the stream ends."""
+"""Live updates of the overview: their figures, their cost, and the end of the stream."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def live_stats(at: float, accepted: int, *workers: Worker) -> LiveStats:
     return LiveStats(at, accepted, {"normal": PriorityStats(1, 0)}, [], list(workers))
 
 
-def test_a_rate_is_what_workers_have_done_between_two_looks() -> None:
+def test_a_rate_is_the_work_of_workers_between_two_samples() -> None:
     one, two = uuid4(), uuid4()
     before = live_stats(100, 10, worker(one, sent=5, failed=1), worker(two, sent=7))
     now = live_stats(102, 30, worker(one, sent=9, failed=1, retried=2), worker(two, sent=7, lost_race=4))
@@ -82,7 +82,7 @@ def test_a_rate_is_what_workers_have_done_between_two_looks() -> None:
     }
 
 
-def test_a_worker_that_has_come_since_counts_from_its_beginning_and_one_that_has_gone_not_at_all() -> None:
+def test_a_new_worker_counts_from_its_start_and_an_ended_one_not_at_all() -> None:
     since = BEGAN.timestamp()
     before = live_stats(since, 0, worker(uuid4(), sent=1_000))
     fresh, unseen = (
@@ -93,12 +93,12 @@ def test_a_worker_that_has_come_since_counts_from_its_beginning_and_one_that_has
     assert rates(before, live_stats(since + 2, 0, fresh, unseen)).sent == 2
 
 
-def test_nothing_runs_backwards_where_a_database_was_put_back() -> None:
+def test_no_rate_is_negative_after_a_database_was_restored() -> None:
     one = uuid4()
     assert rates(live_stats(100, 50, worker(one, sent=9)), live_stats(100, 10, worker(one, sent=2))) == (0,) * 6
 
 
-def test_each_sample_reaches_all_who_look(api: Api) -> None:
+def test_each_sample_reaches_all_viewers(api: Api) -> None:
     person = visitor(api, "admin")
     with ExitStack() as stack:
         streams = [stack.enter_context(looking(api, person)) for _ in range(3)]
@@ -151,7 +151,7 @@ def test_a_stream_ends_with_its_session(api: Api) -> None:
         assert refused.status == 401
 
 
-def test_more_than_so_many_do_not_look(api: Api) -> None:
+def test_viewers_beyond_the_limit_are_refused(api: Api) -> None:
     person = visitor(api)
     with ExitStack() as stack:
         for _ in range(20):
@@ -170,7 +170,7 @@ def test_more_than_so_many_do_not_look(api: Api) -> None:
     eventually(room)
 
 
-def test_without_an_open_page_the_database_is_not_asked(api: Api) -> None:
+def test_without_an_open_page_the_database_is_not_queried(api: Api) -> None:
     """Readings of the pulse, which no other test of this server makes now."""
     person = visitor(api, of=client(api.sql, "looks once"))
     with looking(api, person) as stream:

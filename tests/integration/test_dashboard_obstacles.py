@@ -84,7 +84,7 @@ def test_every_page_says_what_is_wrong(api: Api, wrong: str, words: str) -> None
     assert "<busy>" not in person.get("/notifications").html
 
 
-def test_the_banner_goes_with_its_reason(api: Api) -> None:
+def test_the_banner_disappears_with_its_reason(api: Api) -> None:
     person = visitor(api)
     api.sql.rows("INSERT INTO pauses (kind, name) VALUES ('channel', 'email') RETURNING 1")
     eventually(lambda: bears(person, "/failures", "is paused"))
@@ -102,7 +102,7 @@ def test_a_pause_of_another_client_is_shown_to_admins_only(api: Api) -> None:
     assert bears(visitor(api, of=other), "/failures", "This client is paused")
 
 
-def test_the_login_page_tells_strangers_nothing(api: Api) -> None:
+def test_the_login_page_shows_no_banner(api: Api) -> None:
     api.sql.rows("DELETE FROM workers RETURNING 1")
     eventually(lambda: bears(visitor(api), "/failures", "No worker is alive"))
     assert "worker" not in Person(api.port).get("/login").html
@@ -145,6 +145,16 @@ def test_a_throttled_notification_says_since_when(api: Api) -> None:
     assert "limits our rate since" in why(visitor(api), id)
 
 
+def test_a_notification_that_may_use_no_other_provider_says_what_it_waits_for(api: Api) -> None:
+    id = due(api)
+    said = "waits for gone: its client may use no other provider"
+    api.sql.rows(
+        "UPDATE notifications SET throttled_since = now(), last_error = %s WHERE id = %s RETURNING 1", said, id
+    )
+    assert f"It {said} , since" in why(visitor(api), id)
+    assert "our rate" not in why(visitor(api), id)
+
+
 def test_a_final_notification_does_not_wait(api: Api) -> None:
     assert why(visitor(api), failed(api.sql)) == ""
 
@@ -178,3 +188,18 @@ def test_a_paused_notification_says_who_paused_it(api: Api) -> None:
     plain = why(visitor(api), id)
     assert "The client was paused by the key" in plain
     assert "The channel email was paused ," in plain
+
+
+def test_a_domain_that_a_provider_refuses_is_told_to_admins_only(api: Api) -> None:
+    api.sql.rows(
+        "INSERT INTO refused_domains (provider, domain, opened_at, reason, probe_after, wait)"
+        " VALUES (%s, 'shop.example', now(), '550 5.7.26 DMARC', now(), 5) RETURNING 1",
+        SERVER,
+    )
+    try:
+        words = f"{SERVER} refuses mail From shop.example"
+        eventually(lambda: bears(visitor(api, "admin"), "/notifications", words))
+        assert bears(visitor(api, "admin"), "/", words)
+        assert not bears(visitor(api), "/notifications", words)
+    finally:
+        api.sql.rows("DELETE FROM refused_domains RETURNING 1")

@@ -1,4 +1,4 @@
-"""Rules for every page of the dashboard: its headers, who sees it, and that nothing hostile gets through."""
+"""Rules for every page of the dashboard: headers, access, and hostile content."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ def place(route: str, ids: dict[str, int]) -> str:
     return named + (f"?{KIND}" if route == "/failures/retry" else "")
 
 
-def test_every_page_stands_in_the_matrix_and_its_section_is_known() -> None:
+def test_every_page_is_in_the_matrix_with_its_section() -> None:
     environ = {"DATABASE_URL": "postgresql://nobody", "REDIS_URL": "redis://nobody", "PATH": os.environ["PATH"]}
     environ["CAUGHT_MAIL"] = "anywhere"
     root = Path(__file__).parents[2]
@@ -157,15 +157,13 @@ def test_every_page_stands_in_the_matrix_and_its_section_is_known() -> None:
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=str)
-def test_the_navigation_leads_to_pages(entry: tuple[str, str, str]) -> None:
+def test_every_link_of_the_navigation_opens_a_page(entry: tuple[str, str, str]) -> None:
     _, path, scope = entry
     assert scope in PAGES[path]
 
 
 @pytest.mark.parametrize("route", PAGES)
-def test_every_page_keeps_scripts_frames_and_referrers_out(
-    api: Api, admin: Person, ids: dict[str, int], route: str
-) -> None:
+def test_every_page_has_the_security_headers(api: Api, admin: Person, ids: dict[str, int], route: str) -> None:
     person = admin if PAGES[route] else Person(api.port)
     page = person.get(place(route, ids))
     assert page.status == 200, page.text
@@ -183,7 +181,7 @@ def test_every_page_keeps_scripts_frames_and_referrers_out(
 
 @pytest.mark.parametrize("scope", EVERY)
 @pytest.mark.parametrize("route", [route for route, scopes in PAGES.items() if scopes])
-def test_a_page_takes_the_scopes_that_it_is_for(api: Api, ids: dict[str, int], route: str, scope: str) -> None:
+def test_a_page_opens_for_exactly_its_scopes(api: Api, ids: dict[str, int], route: str, scope: str) -> None:
     """With `read`, without which nobody is let in, and one more."""
     scopes = {"read", scope}
     person = Person(api.port)
@@ -199,7 +197,7 @@ def test_without_a_session_no_page_is_shown(api: Api, ids: dict[str, int], route
     assert forged.get(place(route, ids)).status == 303
 
 
-def test_files_are_kept_for_ever_under_a_name_of_their_content(api: Api, admin: Person) -> None:
+def test_static_files_are_cached_for_ever_under_a_hashed_name(api: Api, admin: Person) -> None:
     files = re.findall(r'(?:src|href)="(/static/[^"]+)"', admin.get("/").html)
     assert files
     for file in files:
@@ -229,7 +227,7 @@ def test_unknown_id_is_answered_with_an_error_page(admin: Person, route: str, id
 
 @pytest.mark.parametrize("route", [route for route in sorted({*PAGES, *OTHERS}) if "{id}" in route])
 @pytest.mark.parametrize("method", ["get", "post"])
-def test_another_clients_notification_is_not_there(api: Api, route: str, method: str) -> None:
+def test_the_page_of_another_clients_notification_is_a_404(api: Api, route: str, method: str) -> None:
     stranger = Person(api.port)
     stranger.log_in(key(api.sql, of=client(api.sql, f"stranger {method} {route}")))
     mine = {"cancel": pending(api.sql), "": failed(api.sql)}
@@ -245,7 +243,7 @@ def test_another_clients_notification_is_not_there(api: Api, route: str, method:
 
 
 @pytest.mark.parametrize("path", ["/nothing", "/nothing/here", "/apis"])
-def test_a_browser_at_a_path_without_a_page_gets_a_page_that_says_so(api: Api, path: str) -> None:
+def test_a_browser_at_an_unknown_path_gets_an_error_page(api: Api, path: str) -> None:
     page = Person(api.port).get(path, Accept="text/html,application/xhtml+xml,*/*;q=0.8")
 
     assert (page.status, page.headers["content-type"]) == (404, "text/html; charset=utf-8")
@@ -257,7 +255,7 @@ def test_a_browser_at_a_path_without_a_page_gets_a_page_that_says_so(api: Api, p
 @pytest.mark.parametrize(
     ("path", "accept"), [("/nothing", "*/*"), ("/api/callbacks", "text/html"), ("/api/x", "text/html")]
 )
-def test_a_program_and_a_path_of_the_api_get_a_problem_document(api: Api, path: str, accept: str) -> None:
+def test_a_program_or_a_path_of_the_api_gets_a_problem_document(api: Api, path: str, accept: str) -> None:
     page = Person(api.port).get(path, Accept=accept)
 
     assert (page.status, page.headers["content-type"]) == (401, "application/problem+json")

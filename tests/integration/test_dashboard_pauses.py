@@ -34,7 +34,7 @@ def in_force(api: Api) -> list[tuple[str, str]]:
     return [tuple(row) for row in api.sql.rows("SELECT kind, name FROM pauses WHERE resumed_at IS NULL")]
 
 
-def test_a_client_is_paused_after_a_question_and_resumed(api: Api) -> None:
+def test_a_client_is_paused_after_a_confirmation_and_resumed(api: Api) -> None:
     shop = client(api.sql, "shop")
     person = logged_in(api, ["read", "manage"], shop)
     assert "Client shop running Pause" in person.get("/pauses").text
@@ -64,7 +64,7 @@ def test_an_admin_pauses_a_channel_for_all(api: Api) -> None:
     assert in_force(api) == []
 
 
-def test_a_key_that_may_not_pause_changes_nothing(api: Api) -> None:
+def test_a_key_without_the_scope_cannot_pause(api: Api) -> None:
     for person in (logged_in(api, ["read"]), logged_in(api, ["read", "manage", "admin"], sandbox=True)):
         for place in ("/pauses/client", "/pauses/channels/email"):
             assert person.submit("/", {"paused": "true"}, to=place).status == 403
@@ -94,7 +94,7 @@ def test_a_client_sees_its_own_records_only(api: Api) -> None:
     assert table.count("session.began") == 1
 
 
-def test_a_client_s_page_has_its_numbers(api: Api) -> None:
+def test_the_page_of_a_client_shows_its_counts(api: Api) -> None:
     api.sql.rows(
         "INSERT INTO history SELECT 1, 'type', date_trunc('hour', now(), 'UTC'), 'email', 'sent', 2, 1234 RETURNING 1"
     )

@@ -1,4 +1,4 @@
-"""A mail alone at full width, its inline images and its files: of a notification, and in the inbox."""
+"""The full-width view of a mail, its inline images and attachments: of a notification, and in the inbox."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def person(api: Api) -> Person:
     return Person(api.port)
 
 
-def test_a_mail_is_shown_alone_in_the_width_of_a_desktop_and_of_a_phone(api: Api, person: Person) -> None:
+def test_a_mail_is_shown_in_full_at_desktop_and_phone_width(api: Api, person: Person) -> None:
     id = failed(api.sql)
     for path, frame in ((f"/notifications/{id}", f"/notifications/{id}/mail"), ("/inbox/1", "/inbox/1/html")):
         assert f'href="{path}?width=desktop"' in person.get(path).html
@@ -61,12 +61,12 @@ def test_a_mail_is_shown_alone_in_the_width_of_a_desktop_and_of_a_phone(api: Api
         assert "is-x" not in person.get(f"{path}?width=x").html
 
 
-def test_a_mail_without_html_has_no_full_width(api: Api, person: Person) -> None:
+def test_a_mail_without_html_has_no_full_width_view(api: Api, person: Person) -> None:
     assert "Timeline" in person.get(f"/notifications/{failed(api.sql, html=None)}?width=desktop").text
     assert "Text alone" in person.get("/inbox/2?width=desktop").text
 
 
-def test_a_caught_mail_shows_its_inline_images_in_a_frame_that_can_do_nothing(person: Person) -> None:
+def test_a_caught_mail_shows_inline_images_in_a_sandboxed_frame(person: Person) -> None:
     frame = person.get("/inbox/1/html")
     url = f"data:image/gif;base64,{base64.b64encode(PICTURE).decode()}"
     assert f'<img src="{url}">' in frame.html
@@ -75,7 +75,7 @@ def test_a_caught_mail_shows_its_inline_images_in_a_frame_that_can_do_nothing(pe
     assert "script" not in policy
 
 
-def test_the_files_of_a_caught_mail_are_listed_and_saved_and_never_run(api: Api, person: Person) -> None:
+def test_attachments_of_a_caught_mail_are_listed_and_only_downloaded(api: Api, person: Person) -> None:
     page = person.get("/inbox/1")
     assert "page.html" in page.text
     assert page.html.count('<img class="thumb"') == 1
@@ -89,7 +89,7 @@ def test_the_files_of_a_caught_mail_are_listed_and_saved_and_never_run(api: Api,
 
 @pytest.mark.parametrize("path", ["/inbox/1/attachments/4", "/inbox/1/attachments/0", "/inbox/1/attachments/x",
                                   "/inbox/9/attachments/1"])  # fmt: skip
-def test_a_file_that_is_not_there_is_not_found(person: Person, path: str) -> None:
+def test_an_unknown_attachment_is_a_404(person: Person, path: str) -> None:
     assert person.get(path).status == 404
 
 

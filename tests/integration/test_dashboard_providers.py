@@ -1,4 +1,4 @@
-"""Mail providers as pages: what is shown, and what operators change, with the rules of the API."""
+"""Pages of providers: their content, and changes by operators under the rules of the API."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_a_provider_whose_reports_have_stopped_says_so(api: Api) -> None:
     assert person.get("/providers").text.count("its reports have stopped since") == 1
 
 
-def test_providers_are_shown_with_what_they_are_given_and_take(api: Api) -> None:
+def test_providers_are_shown_with_their_limits_and_their_throughput(api: Api) -> None:
     api.sql.rows(f"{DOWN} WHERE name = 'backup' RETURNING 1")
     shown = logged_in(api, "admin").get("/providers").text
     assert "backup email down since" in shown
@@ -71,7 +71,7 @@ def test_providers_are_shown_with_what_they_are_given_and_take(api: Api) -> None
     assert "20 14.5 1 4 75.0 %" in shown
 
 
-def test_a_provider_is_disabled_after_a_question_and_enabled(api: Api) -> None:
+def test_a_provider_is_disabled_after_a_confirmation_and_enabled(api: Api) -> None:
     admin = logged_in(api, "admin")
     place = "/providers/%5B2001:db8::1%5D:587"
     assert "goes through the others: backup" in admin.get(place).text
@@ -86,7 +86,7 @@ def test_a_provider_is_disabled_after_a_question_and_enabled(api: Api) -> None:
     ]
 
 
-def test_a_weight_is_set_and_an_empty_one_is_that_of_the_url(api: Api) -> None:
+def test_a_weight_is_set_and_an_empty_one_restores_that_of_the_url(api: Api) -> None:
     admin = logged_in(api, "admin")
     assert "The weight is set" in told(admin, admin.submit("/providers", {"weight": " 9 "}, to="/providers/backup"))
     assert stored(api, "backup") == (True, 9)
@@ -95,7 +95,7 @@ def test_a_weight_is_set_and_an_empty_one_is_that_of_the_url(api: Api) -> None:
 
 
 @pytest.mark.parametrize("weight", ["0", "1001", "many", "-1", "1.5", "9" * 400, "²"])
-def test_a_faulty_weight_is_shown_with_its_fault(api: Api, weight: str) -> None:
+def test_an_invalid_weight_is_shown_with_its_fault(api: Api, weight: str) -> None:
     admin = logged_in(api, "admin")
     page = admin.submit("/providers", {"weight": weight}, to="/providers/backup")
     assert page.status == 422
@@ -105,18 +105,18 @@ def test_a_faulty_weight_is_shown_with_its_fault(api: Api, weight: str) -> None:
 
 
 @pytest.mark.parametrize("fields", [{}, {"enabled": "maybe"}])
-def test_a_form_that_asks_for_nothing_changes_nothing(api: Api, fields: dict[str, str]) -> None:
+def test_an_empty_form_changes_nothing(api: Api, fields: dict[str, str]) -> None:
     assert logged_in(api, "admin").submit("/providers", fields, to="/providers/backup").status == 422
     assert stored(api, "backup") == (True, None)
 
 
-def test_an_unknown_provider_is_told(api: Api) -> None:
+def test_an_unknown_provider_is_a_404(api: Api) -> None:
     admin = logged_in(api, "admin")
     assert admin.get("/providers/nobody").status == 404
     assert admin.submit("/providers", {"enabled": "false"}, to="/providers/nobody").status == 404
 
 
-def test_a_key_that_may_not_change_providers_changes_nothing(api: Api) -> None:
+def test_a_key_without_the_scope_cannot_change_providers(api: Api) -> None:
     tester = logged_in(api, "admin", sandbox=True)
     assert "Disable" not in tester.get("/providers").text
     for person in (tester, logged_in(api, "manage")):
@@ -124,7 +124,7 @@ def test_a_key_that_may_not_change_providers_changes_nothing(api: Api) -> None:
     assert stored(api, "backup") == (True, None)
 
 
-def test_the_banner_leads_to_the_page_for_those_who_may_see_it(api: Api) -> None:
+def test_the_banner_links_to_the_page_of_providers_for_admins(api: Api) -> None:
     api.sql.rows(f"{DOWN} WHERE name = 'backup' RETURNING 1")
     admin, reader = logged_in(api, "admin"), logged_in(api)
     eventually(lambda: "backup is down" in admin.get("/failures").text)

@@ -1,4 +1,4 @@
-"""The search box of the list: what it finds, how it says what it understood, and that it finds only one's own."""
+"""The search box of the list: its results, its description of the search, and no results of other clients."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_a_recipient_is_found_in_any_case_and_among_the_copies(api: Api, owner: 
     assert "To ANN@example.COM" in person.get("/notifications?q=ANN%40example.COM").text
 
 
-def test_recipients_are_found_by_how_they_begin(api: Api, owner: int, person: Person) -> None:
+def test_recipients_are_found_by_their_beginning(api: Api, owner: int, person: Person) -> None:
     mine = [add(api, owner, f"{name}@example.com", mailboxes=[f"{name.lower()}@example.com"])
             for name in ("anna", "Anne", "ANN", "bob", "an.n")]  # fmt: skip
     assert found(person, "ann") == mine[2::-1]
@@ -82,7 +82,7 @@ def test_recipients_are_found_by_how_they_begin(api: Api, owner: int, person: Pe
     assert found(person, "to:x") == []
 
 
-def test_many_recipients_that_begin_alike_are_said_to_be_too_many(api: Api, owner: int, person: Person) -> None:
+def test_too_many_recipients_with_the_same_beginning_are_reported(api: Api, owner: int, person: Person) -> None:
     for number in range(search.ADDRESSES + 1):
         add(api, owner, f"user{number}@example.com")
     page = person.get("/notifications?q=user")
@@ -90,7 +90,7 @@ def test_many_recipients_that_begin_alike_are_said_to_be_too_many(api: Api, owne
     assert "More than" not in person.get("/notifications?q=user1").text
 
 
-def test_pages_of_several_recipients_follow_each_other(api: Api, owner: int, person: Person) -> None:
+def test_a_search_for_several_recipients_is_paged(api: Api, owner: int, person: Person) -> None:
     mine = [add(api, owner, f"{name}@example.com") for _ in range(5) for name in ("carl", "cara", "carol")]
     seen: list[int] = []
     path = "/notifications?q=car&limit=4"
@@ -135,7 +135,7 @@ def test_tags_metadata_templates_and_reasons_are_found(api: Api, owner: int, per
     assert found(person, "suppressed", status="sent") == []
 
 
-def test_a_word_is_what_there_is(api: Api, owner: int, person: Person) -> None:
+def test_a_word_is_taken_as_template_then_tag_then_recipient_then_subject(api: Api, owner: int, person: Person) -> None:
     """The name of a template before a tag, a tag before a recipient, a recipient before a subject."""
     said = "With these words in the subject: spring"
     assert said in person.get("/notifications?q=spring").text
@@ -174,7 +174,7 @@ def test_an_id_opens_its_notification(person: Person) -> None:
     "typed",
     ["mine@mine.example", "mine", "@mine.example", "only mine", "tag:mine", "of=mine", "template:mine", "rejected"],
 )
-def test_nobody_finds_what_belongs_to_another_client(api: Api, owner: int, person: Person, typed: str) -> None:
+def test_a_search_finds_nothing_of_another_client(api: Api, owner: int, person: Person, typed: str) -> None:
     id = add(
         api, owner, "mine@mine.example", "only mine", status="failed", failure_reason="rejected", tags=["mine"],
         metadata={"of": "mine"}, template="mine", template_version=1, mailboxes=["mine@mine.example"],
@@ -191,7 +191,7 @@ def test_a_callback_is_never_found(api: Api, owner: int, person: Person) -> None
 
 
 @pytest.mark.parametrize("typed", [HOSTILE[:250], "%00", "'; DROP TABLE notifications", "%s %(x)s", "\\", "x" * 255])
-def test_hostile_texts_are_searched_for_or_refused(person: Person, typed: str) -> None:
+def test_hostile_search_texts_are_searched_for_or_refused(person: Person, typed: str) -> None:
     page = person.get(f"/notifications?{urlencode({'q': typed})}")
     assert page.status in (200, 400)
     assert "<script>alert" not in page.html
@@ -199,7 +199,7 @@ def test_hostile_texts_are_searched_for_or_refused(person: Person, typed: str) -
         assert "<code>q</code> must have up to 254 characters" in page.html
 
 
-def test_the_page_says_how_far_it_has_looked(api: Api, owner: int, person: Person) -> None:
+def test_a_partial_search_says_how_far_it_has_read(api: Api, owner: int, person: Person) -> None:
     api.sql.rows(
         "INSERT INTO notifications (type, recipient, subject, message, client_id, status, finished_at, next_attempt_at,"
         " dispatch_after, created_at) SELECT 'email', 'a@example.com', 'Hi', 'Hello', %s, 'sent', now(), NULL, NULL,"

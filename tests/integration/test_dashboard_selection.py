@@ -1,4 +1,4 @@
-"""Selected notifications of the list are retried or cancelled together, each as by itself."""
+"""Selected notifications of the list are retried or cancelled one by one."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def statuses(api: Api, ids: list[int]) -> list[str]:
     return [status(api.sql, id) for id in ids]
 
 
-def test_selected_failures_are_retried_after_a_question_each_with_its_event(
+def test_selected_failures_are_retried_after_a_confirmation_each_with_its_event(
     api: Api, owner: int, person: Person
 ) -> None:
     mine = [failed(api.sql, of=owner) for _ in range(3)]
@@ -66,7 +66,7 @@ def test_selected_failures_are_retried_after_a_question_each_with_its_event(
     assert [id for (id,) in api.sql.rows(events)] == mine
 
 
-def test_selected_pending_ones_are_cancelled_after_a_question_each_with_its_event(
+def test_selected_pending_notifications_are_cancelled_after_a_confirmation_each_with_its_event(
     api: Api, owner: int, person: Person
 ) -> None:
     mine = [pending(api.sql, of=owner) for _ in range(2)]
@@ -87,7 +87,7 @@ def test_selected_pending_ones_are_cancelled_after_a_question_each_with_its_even
     ("reason", "words"),
     [("suppressed", "on the suppression list"), ("outcome-unknown", "may get it twice"), ("exhausted", None)],
 )
-def test_reasons_that_are_risky_to_retry_are_warned_of(
+def test_reasons_that_are_risky_to_retry_show_a_warning(
     api: Api, owner: int, person: Person, reason: str, words: str | None
 ) -> None:
     id = failed(api.sql, of=owner)
@@ -97,7 +97,7 @@ def test_reasons_that_are_risky_to_retry_are_warned_of(
     assert words in asked.text if words else 'class="error' not in asked.html
 
 
-def test_what_has_expired_or_was_erased_is_skipped(api: Api, owner: int, person: Person) -> None:
+def test_expired_and_erased_notifications_of_a_selection_are_skipped(api: Api, owner: int, person: Person) -> None:
     late, erased = failed(api.sql, of=owner), failed(api.sql, of=owner)
     api.sql.rows("UPDATE notifications SET expires_at = now() WHERE id = %s RETURNING 1", late)
     api.sql.rows("UPDATE notifications SET erased_at = now() WHERE id = %s RETURNING 1", erased)
@@ -108,7 +108,7 @@ def test_what_has_expired_or_was_erased_is_skipped(api: Api, owner: int, person:
     assert status(api.sql, late) == "failed"
 
 
-def test_notifications_of_others_are_never_moved(api: Api, owner: int, person: Person) -> None:
+def test_a_selection_never_changes_notifications_of_other_clients(api: Api, owner: int, person: Person) -> None:
     foreign = failed(api.sql, of=client(api.sql, "foreign"))
     live, test = pending(api.sql, of=owner), pending(api.sql, of=owner, sandbox=True)
     assert ask(person, "retry", [foreign]).status == 409
@@ -119,7 +119,7 @@ def test_notifications_of_others_are_never_moved(api: Api, owner: int, person: P
     assert statuses(api, [foreign, live, test]) == ["failed", "pending", "cancelled"]
 
 
-def test_a_key_that_may_not_manage_cannot_select(api: Api, owner: int) -> None:
+def test_a_key_without_the_scope_manage_cannot_select(api: Api, owner: int) -> None:
     id = pending(api.sql, of=owner)
     reader = visitor(api, owner, "send")
     assert 'type="checkbox"' not in reader.get("/notifications").html
@@ -137,13 +137,13 @@ def test_a_key_that_may_not_manage_cannot_select(api: Api, owner: int) -> None:
         ("cancel", ["x"], 404),
     ],
 )
-def test_a_faulty_selection_is_refused(person: Person, act: str, ids: list[int], expected: int) -> None:
+def test_an_invalid_selection_is_refused(person: Person, act: str, ids: list[int], expected: int) -> None:
     assert ask(person, act, ids).status == expected
     assert ask(person, act, ids, sure="true").status == expected
 
 
 @pytest.mark.parametrize("query", ["//evil.example", "a=1\r\nSet-Cookie: x=y", "a=" + "b" * 5000, "&&&", "%ff=%00"])
-def test_a_forged_query_leads_to_the_list_only(api: Api, owner: int, person: Person, query: str) -> None:
+def test_a_forged_query_redirects_to_the_list_only(api: Api, owner: int, person: Person, query: str) -> None:
     answer = ask(person, "cancel", [pending(api.sql, of=owner)], sure="true", query=query)
     assert answer.status == 303
     assert answer.headers["location"].split("?")[0] == "/notifications"

@@ -1,4 +1,4 @@
-"""The wait for PostgreSQL ends, whatever PostgreSQL does."""
+"""The wait for PostgreSQL is limited in every fault."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def bound_again(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     set_wait_callback(before)
 
 
-def test_a_server_that_takes_the_connection_and_says_nothing_is_unavailable() -> None:
+def test_a_server_that_accepts_a_connection_and_never_answers_is_unavailable() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"postgresql://u@127.0.0.1:{silent.getsockname()[1]}/d"
         with configured(database_url=url, db_connect_timeout=1) as settings:
@@ -38,7 +38,7 @@ def test_a_server_that_takes_the_connection_and_says_nothing_is_unavailable() ->
                 rows("SELECT 1")
 
 
-def test_a_server_that_hangs_in_a_statement_is_unavailable_and_the_next_use_connects_anew() -> None:
+def test_a_server_that_hangs_in_a_statement_is_unavailable_and_the_next_use_reconnects() -> None:
     with connection():
         [(backend,)] = rows("SELECT pg_backend_pid()")
     os.kill(backend, signal.SIGSTOP)
@@ -52,11 +52,11 @@ def test_a_server_that_hangs_in_a_statement_is_unavailable_and_the_next_use_conn
     assert another != backend
 
 
-def test_a_statement_that_takes_too_long_is_ended_by_the_server() -> None:
+def test_the_server_ends_a_statement_that_takes_too_long() -> None:
     with pytest.raises(Unavailable, match="statement timeout"), connection():
         rows("SELECT pg_sleep(5)")
 
 
-def test_a_migration_may_take_its_time() -> None:
+def test_a_migration_has_no_statement_timeout() -> None:
     with database.patiently(), connection():
         assert rows("SELECT pg_sleep(0.8)")

@@ -1,4 +1,4 @@
-"""A client that is switched off: its keys, what of it waits, and how it is switched on again."""
+"""A disabled client: its keys, its pending notifications, and enabling it again."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def disabled(id: int = CLIENT) -> Client:
 
 
 @pytest.mark.usefixtures("enabled_again")
-def test_no_key_of_it_works_until_it_is_enabled() -> None:
+def test_no_key_of_a_disabled_client_works_until_it_is_enabled() -> None:
     id = made_key()
     assert disabled().disabled_at is not None
     assert keys.live([id]) == {}
@@ -57,7 +57,7 @@ def test_no_key_of_it_works_until_it_is_enabled() -> None:
 
 
 @pytest.mark.usefixtures("enabled_again")
-def test_to_disable_it_again_changes_nothing() -> None:
+def test_disabling_a_client_twice_changes_nothing() -> None:
     assert disabled() == disabled()
 
 
@@ -80,7 +80,7 @@ def test_disabling_a_client_holds_only_its_own_notifications() -> None:
 
 
 @pytest.mark.usefixtures("enabled_again")
-def test_its_callbacks_are_held_too_other_than_in_a_pause_of_its_own() -> None:
+def test_a_disabled_client_gets_no_callbacks_unlike_a_paused_one() -> None:
     callbacks.create(New(CLIENT, "https://example.com/hook", "", ["cancelled"], "s"), 10)
     [id] = accepted()
     assert lifecycle.cancel(id, CLIENT)
@@ -93,7 +93,7 @@ def test_its_callbacks_are_held_too_other_than_in_a_pause_of_its_own() -> None:
 
 
 @pytest.mark.usefixtures("enabled_again")
-def test_enabling_it_does_not_end_the_pause_that_it_asked_for_itself() -> None:
+def test_enabling_a_client_does_not_end_its_own_pause() -> None:
     [id] = accepted()
     pauses.pause("client", str(CLIENT))
     disabled()
@@ -114,7 +114,7 @@ def coming_in(api: Api, **whose: Any) -> CheckedClient:
     return asking
 
 
-def test_over_the_api_its_keys_are_refused_within_a_second_and_work_again(api: Api) -> None:
+def test_the_keys_of_a_client_disabled_over_the_api_are_refused_within_a_second(api: Api) -> None:
     admin, owner = coming_in(api), client(api.sql, "switched")
     place, theirs = f"/api/clients/{owner}", coming_in(api, of=owner)
     assert theirs.notify("a@example.com").status == 201
@@ -162,7 +162,7 @@ def test_the_command_line_disables_and_enables(run: Run) -> None:
         assert [c.id for c in lifecycle.claim([id], WORKER)] == [id]
 
 
-def test_the_command_line_cancels_what_waits_if_asked_to(run: Run) -> None:
+def test_the_command_line_cancels_pending_notifications_on_request(run: Run) -> None:
     with connection():
         ids = accepted(1_001)
     said = run("clients", "disable", "default", "--cancel")
@@ -172,6 +172,6 @@ def test_the_command_line_cancels_what_waits_if_asked_to(run: Run) -> None:
 
 
 @pytest.mark.parametrize("word", ["disable", "enable"])
-def test_a_client_that_is_not_there_is_said(run: Run, word: str) -> None:
+def test_an_unknown_client_is_reported(run: Run, word: str) -> None:
     refused = run("clients", word, "nobody")
     assert (refused.exit_code, "There is no client 'nobody'" in refused.stderr) == (1, True)

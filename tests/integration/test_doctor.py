@@ -1,4 +1,4 @@
-"""`notify doctor` on real servers: what is well, each thing that can be wrong, and that it changes nothing."""
+"""`notify doctor` on real servers: healthy servers, each possible fault, and no changes."""
 
 from __future__ import annotations
 
@@ -15,9 +15,21 @@ import trustme
 
 from cli.doctor import postgresql, redis_server
 from cli.up import running
-from db import breaker, callbacks, incoming_reports, keys, live_stats, pauses, workers
+from db import (
+    breaker,
+    callbacks,
+    clients,
+    incoming_reports,
+    keys,
+    live_stats,
+    pauses,
+    providers,
+    refused_domains,
+    workers,
+)
 from db.database import rows
 from db.keys import Grant
+from db.refused_domains import Refusal, Waits
 from settings import Settings
 from tests.conftest import TlsAuthority
 from tests.integration.operating import Operator
@@ -82,7 +94,7 @@ def test_setting_that_can_lose_the_database_is_a_problem_with_exit_code_1(well: 
 
 
 @pytest.mark.usefixtures("staffed")
-def test_a_warning_is_exit_code_0_unless_it_is_strict(well: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_warning_is_exit_code_0_without_the_option_strict(well: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(postgresql, "DANGEROUS", ())
     assert [well.run(*words).exit_code for words in ((), ("--strict",))] == [0, 0]
     pauses.pause("channel", "email")
@@ -113,6 +125,14 @@ def test_an_open_breaker_and_a_pause_are_reported(well: Doctor) -> None:
     assert well.said("warning")[0].startswith("pauses: the channel email is paused since 2")
 
 
+@pytest.mark.usefixtures("staffed")
+def test_a_domain_that_a_provider_refuses_is_reported(well: Doctor) -> None:
+    for _ in range(2):
+        refused_domains.refused(Refusal("mail:25", "shop.example", "550 5.7.26 DMARC"), Waits(2, 5, 60))
+    [told] = well.said("problem")
+    assert told == "breaker: mail:25 refuses mail From shop.example: 550 5.7.26 DMARC"
+
+
 def test_a_missing_key_is_a_warning_and_an_exposed_api_without_keys_a_problem(well: Doctor) -> None:
     assert "keys: there is no valid API key, so that nobody can use the API" in well.said("warning")
     assert not [line for line in well.said("warning", auth="off") if line.startswith("keys")]
@@ -140,11 +160,11 @@ def test_a_user_without_rights_is_told_which_tables(well: Doctor, bound: Setting
     assert "notifications" in forbidden
 
 
-def test_a_user_whose_connections_run_out_is_warned(well: Doctor) -> None:
+def test_few_free_connections_of_the_role_are_a_warning(well: Doctor) -> None:
     rows("ALTER ROLE postgres CONNECTION LIMIT 10")
     told = well.said("warning")
     rows("ALTER ROLE postgres CONNECTION LIMIT -1")
-    assert [line for line in told if "connections are left; an API process and a worker process need 16" in line]
+    assert [line for line in told if "connections are left; an API process and a worker process need 24" in line]
 
 
 def test_a_transaction_that_was_left_open_is_reported(
@@ -158,7 +178,7 @@ def test_a_transaction_that_was_left_open_is_reported(
     assert [line for line in told if "a transaction has been open for" in line]
 
 
-def test_servers_that_are_away_are_reported_without_their_passwords(well: Doctor) -> None:
+def test_unreachable_servers_are_reported_without_their_passwords(well: Doctor) -> None:
     away = {
         "database_url": "postgresql://u:geheim@127.0.0.1:9/d",
         "redis_url": "redis://:geheim@127.0.0.1:9/0",
@@ -172,19 +192,19 @@ def test_servers_that_are_away_are_reported_without_their_passwords(well: Doctor
     assert told[2].startswith("mail: 127.0.0.1:9, connect: ")
 
 
-def test_a_wrong_setting_keeps_nobody_from_looking_at_the_servers(well: Doctor, operator: Operator) -> None:
-    operator.environ = {"PAGE_LIMIT": "0", "RETRY_LIMIT": "x", "BIND": "nowhere", "AUTH": "off"}
+def test_wrong_settings_do_not_prevent_the_checks_of_the_servers(well: Doctor, operator: Operator) -> None:
+    operator.environ = {"LOGIN_RATE": "0", "RETRY_LIMIT": "x", "BIND": "nowhere", "AUTH": "off"}
     found = well.found()
     assert [one["what"] for one in found if one["check"] == "settings"] == [
         "BIND is 'nowhere'",
-        "PAGE_LIMIT is '0'",
+        "LOGIN_RATE is '0'",
         "RETRY_LIMIT is 'x'",
     ]
     assert {one["check"] for one in found if one["level"] == "ok"} >= {"database", "redis"}
     assert [one["fix"] for one in found if one["check"] == "mail"] == ["fix the settings first"]
 
 
-def test_a_redis_that_throws_things_away_is_a_warning(well: Doctor, redis_url: str) -> None:
+def test_a_redis_that_evicts_keys_is_a_warning(well: Doctor, redis_url: str) -> None:
     with redis.Redis.from_url(redis_url) as client:
         client.config_set("maxmemory-policy", "allkeys-lru")
         client.config_set("appendonly", "no")
@@ -197,7 +217,7 @@ def test_a_redis_that_throws_things_away_is_a_warning(well: Doctor, redis_url: s
     ]
 
 
-def test_a_redis_that_hides_itself_is_a_warning(well: Doctor, redis_url: str) -> None:
+def test_a_redis_that_does_not_show_its_configuration_is_a_warning(well: Doctor, redis_url: str) -> None:
     with redis.Redis.from_url(redis_url) as client:
         client.acl_setuser("shy", enabled=True, nopass=True, categories=["+@all"], commands=["-info"], keys=["*"])
         told = well.said("warning", redis_url=f"{redis_url}&username=shy&password=any")
@@ -205,7 +225,7 @@ def test_a_redis_that_hides_itself_is_a_warning(well: Doctor, redis_url: str) ->
     assert [line for line in told if line.startswith("redis: version and memory are unknown, because it refuses INFO")]
 
 
-def test_sentinels_that_are_away_are_reported_in_one_line(well: Doctor) -> None:
+def test_unreachable_sentinels_are_reported_in_one_line(well: Doctor) -> None:
     [told] = well.said("problem", redis_url="redis+sentinel://u:geheim@127.0.0.1:9/mymaster")
     assert told == "redis: cannot be used: No master found for 'mymaster'"
 
@@ -214,7 +234,7 @@ def mails(well: Doctor, level: str, **values: object) -> list[str]:
     return [line for line in well.said(level, **values) if line.startswith("mail")]
 
 
-def test_a_mail_server_is_greeted_and_gets_no_mail(well: Doctor, smtp_server: SmtpServer) -> None:
+def test_the_check_of_a_mail_server_sends_no_mail(well: Doctor, smtp_server: SmtpServer) -> None:
     [told] = mails(well, "ok")
     assert f"127.0.0.1:{smtp_server.port} answers in" in told
     assert told.endswith(", at most 20 connections, unencrypted")
@@ -232,7 +252,7 @@ def test_a_password_that_is_refused_is_reported_by_its_phase(well: Doctor, tls_a
     assert "its certificate is valid for" in good
 
 
-def test_a_certificate_that_nobody_vouches_for_is_a_problem(well: Doctor, tls_authority: TlsAuthority) -> None:
+def test_an_untrusted_certificate_is_a_problem(well: Doctor, tls_authority: TlsAuthority) -> None:
     with SmtpServer(tls=tls_authority.context) as server:
         [told] = mails(well, "problem", smtp_url=f"{server.url}?starttls=required")
         assert "starttls: " in told
@@ -250,7 +270,7 @@ def test_a_certificate_that_expires_soon_is_a_warning(well: Doctor, tmp_path: An
     assert told == "mail: its certificate expires in 5 days"
 
 
-def test_a_password_in_clear_is_a_warning(well: Doctor) -> None:
+def test_a_password_sent_in_clear_text_is_a_warning(well: Doctor) -> None:
     with SmtpServer(users={"shop": "pass"}) as server:
         url = f"smtp://shop:pass@127.0.0.1:{server.port}?starttls=off"
         assert mails(well, "warning", smtp_url=url) == ["mail: the password crosses the network unencrypted"]
@@ -308,10 +328,26 @@ def test_the_breaker_of_an_unused_server_is_not_reported(well: Doctor, smtp_serv
 
 
 @pytest.mark.usefixtures("staffed")
-def test_a_mail_server_that_the_workers_use_and_this_command_does_not_is_reported(well: Doctor) -> None:
+def test_a_mail_server_used_only_by_the_workers_is_reported(well: Doctor) -> None:
     live_workers({"CAUGHT_MAIL": "false"}, provider="other:587")
     [told] = well.said("warning")
     assert told.startswith("mail: live workers send through other:587, but SMTP_URL of this command names 127.0.0.1:")
+
+
+def test_a_client_whose_providers_no_worker_has_is_a_problem(well: Doctor, smtp_server: SmtpServer) -> None:
+    provider = f"127.0.0.1:{smtp_server.port}"
+    live_workers({}, provider=provider)
+    clients.create("shop", {"providers": {"email": ["gone", "old"]}})
+    clients.create("other", {"providers": {"email": [provider, "gone"]}})
+
+    told = (
+        "clients: the client shop may use only gone, old for email, and no live worker has an enabled provider of this"
+        " name: its notifications wait"
+    )
+    assert [line for line in well.said("problem") if line.startswith("clients:")] == [told]
+    providers.report(provider, {"channel": "email"})
+    providers.change(provider, {"enabled": False})
+    assert len([line for line in well.said("problem") if line.startswith("clients:")]) == 2
 
 
 def test_more_worker_processes_than_connections_are_a_warning(well: Doctor, smtp_server: SmtpServer) -> None:
@@ -349,7 +385,7 @@ def callback(endpoint: int, status: str = "failed", ago: float = 0) -> None:
 
 
 @pytest.mark.usefixtures("staffed")
-def test_an_endpoint_that_keeps_failing_is_a_warning_until_it_takes_one(well: Doctor) -> None:
+def test_an_endpoint_that_keeps_failing_is_a_warning_until_a_callback_succeeds(well: Doctor) -> None:
     hook = callbacks.create(callbacks.New(1, "https://hook.example", "", ["sent"], "whsec_x"), 10)
     assert hook is not None
     for ago in range(400, 0, -1):
@@ -362,7 +398,7 @@ def test_an_endpoint_that_keeps_failing_is_a_warning_until_it_takes_one(well: Do
 
 
 @pytest.mark.usefixtures("staffed")
-def test_an_endpoint_that_is_disabled_or_fails_now_and_then_is_no_warning(well: Doctor) -> None:
+def test_a_disabled_or_occasionally_failing_endpoint_is_no_warning(well: Doctor) -> None:
     for url in ("https://a.example", "https://b.example"):
         assert callbacks.create(callbacks.New(1, url, "", ["sent"], "whsec_x"), 10)
     first, second = (one["id"] for one in callbacks.listed(1))

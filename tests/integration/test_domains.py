@@ -64,7 +64,7 @@ def later(seconds: float) -> None:
     rows("UPDATE domains SET check_at = check_at - %s * interval '1 second'", seconds)
 
 
-def test_a_domain_signs_nothing_until_dns_has_its_key(current: DomainSettings, dns: DnsServer) -> None:
+def test_a_domain_does_not_sign_before_its_key_is_in_dns(current: DomainSettings, dns: DnsServer) -> None:
     known = check(add(current), current)
     assert (known.state, domain_keys.signing()) == ("pending", [])
 
@@ -78,7 +78,7 @@ def test_a_domain_signs_nothing_until_dns_has_its_key(current: DomainSettings, d
     assert SWITCH_AFTER - 10 < seconds <= SWITCH_AFTER
 
 
-def test_a_private_key_is_encrypted_and_no_reader_but_the_workers_gets_it(current: DomainSettings) -> None:
+def test_a_private_key_is_stored_encrypted_and_read_only_by_workers(current: DomainSettings) -> None:
     known = add(current, "rsa", "ed25519")
     sealed = domain_keys.sealed()
 
@@ -87,7 +87,7 @@ def test_a_private_key_is_encrypted_and_no_reader_but_the_workers_gets_it(curren
     assert "private" not in repr(known)
 
 
-def test_adding_a_domain_again_changes_nothing_but_may_add_an_algorithm(current: DomainSettings) -> None:
+def test_adding_a_domain_again_can_only_add_an_algorithm(current: DomainSettings) -> None:
     first = add(current)
     again, new = domains.add(1, NAME, keys.make(["rsa", "ed25519"], current))
 
@@ -97,7 +97,7 @@ def test_adding_a_domain_again_changes_nothing_but_may_add_an_algorithm(current:
     assert again.keys[0] == first.keys[0]
 
 
-def test_a_client_has_at_most_so_many_domains(current: DomainSettings) -> None:
+def test_the_number_of_domains_of_a_client_is_limited(current: DomainSettings) -> None:
     new = keys.make(["ed25519"], current)
     for number in range(MOST):
         domains.add(1, f"d{number}.example.com", new)
@@ -108,7 +108,9 @@ def test_a_client_has_at_most_so_many_domains(current: DomainSettings) -> None:
     assert domains.add(None, "one.example.com", new)[1]
 
 
-def test_two_clients_may_add_a_domain_and_the_one_that_dns_names_signs(current: DomainSettings, dns: DnsServer) -> None:
+def test_two_clients_may_add_one_domain_and_the_one_whose_key_is_in_dns_signs(
+    current: DomainSettings, dns: DnsServer
+) -> None:
     rows("INSERT INTO clients (id, name) VALUES (7, 'other') ON CONFLICT DO NOTHING RETURNING id")
     ours, theirs = add(current), add(current, client=7)
     publish(dns, ours)
@@ -118,7 +120,7 @@ def test_two_clients_may_add_a_domain_and_the_one_that_dns_names_signs(current: 
     assert [key.client_id for key in domain_keys.signing()] == [1]
 
 
-def test_a_rotation_leaves_no_moment_without_a_published_key(current: DomainSettings, dns: DnsServer) -> None:
+def test_during_a_rotation_a_published_key_signs_at_any_time(current: DomainSettings, dns: DnsServer) -> None:
     known = add(current, "rsa", "ed25519")
     publish(dns, known)
     check(known, current)
@@ -144,7 +146,7 @@ def rotated(known: Known, current: DomainSettings) -> Known:
     return after
 
 
-def test_of_two_rotations_at_once_one_makes_the_new_key(current: DomainSettings, dns: DnsServer) -> None:
+def test_two_simultaneous_rotations_create_one_key(current: DomainSettings, dns: DnsServer) -> None:
     known = add(current, "ed25519")
     publish(dns, known)
     check(known, current)
@@ -160,7 +162,7 @@ def test_of_two_rotations_at_once_one_makes_the_new_key(current: DomainSettings,
     assert states(found[0]) == [("ed25519", "current"), ("ed25519", "new")]
 
 
-def test_records_that_vanish_make_it_failing_and_after_three_days_it_signs_no_more(
+def test_a_domain_without_its_records_is_failing_and_stops_signing_after_three_days(
     current: DomainSettings, dns: DnsServer
 ) -> None:
     known = add(current, "ed25519")
@@ -177,7 +179,7 @@ def test_records_that_vanish_make_it_failing_and_after_three_days_it_signs_no_mo
     assert check(known, current).state == "verified"
 
 
-def test_a_record_that_comes_back_in_time_ends_the_failing(current: DomainSettings, dns: DnsServer) -> None:
+def test_a_record_that_returns_in_time_ends_the_failing_state(current: DomainSettings, dns: DnsServer) -> None:
     known = add(current, "ed25519")
     publish(dns, known)
     check(known, current)
@@ -207,7 +209,7 @@ def test_dns_without_an_answer_changes_nothing(
     assert known.domain.found[f"TXT {name}"]["state"] == "unknown"
 
 
-def test_what_dns_has_is_told_with_the_difference(current: DomainSettings, dns: DnsServer) -> None:
+def test_found_records_are_reported_with_the_difference(current: DomainSettings, dns: DnsServer) -> None:
     known = add(dataclasses.replace(current, spf_include="_spf.example.net"))
     [key] = known.keys
     name = f"{key.selector}._domainkey.{NAME}"
@@ -226,14 +228,14 @@ def test_what_dns_has_is_told_with_the_difference(current: DomainSettings, dns: 
     assert found[f"TXT _dmarc.{NAME}"]["state"] == "missing", "a top-level domain says nothing for others"
 
 
-def test_a_dmarc_record_of_a_domain_above_counts(current: DomainSettings, dns: DnsServer) -> None:
+def test_a_dmarc_record_of_a_parent_domain_counts(current: DomainSettings, dns: DnsServer) -> None:
     known = add(current, name="a.b.example.com")
     dns.publish("_dmarc.example.com", "v=DMARC1; p=reject")
 
     assert check(known, current).domain.found["TXT _dmarc.a.b.example.com"]["state"] == "found"
 
 
-def test_a_domain_of_a_hundred_labels_costs_few_questions(current: DomainSettings, dns: DnsServer) -> None:
+def test_a_domain_of_a_hundred_labels_costs_few_dns_queries(current: DomainSettings, dns: DnsServer) -> None:
     known = add(current, "ed25519", name=f"{'a.' * 100}example.com")
 
     check(known, current)
@@ -241,7 +243,7 @@ def test_a_domain_of_a_hundred_labels_costs_few_questions(current: DomainSetting
     assert len(dns.asked) < 10
 
 
-def test_workers_share_the_checks_that_are_due_and_repeat_one_that_died(current: DomainSettings) -> None:
+def test_workers_share_the_due_checks_and_repeat_that_of_a_dead_worker(current: DomainSettings) -> None:
     for number in range(3):
         add(current, "ed25519", name=f"d{number}.example.com")
 

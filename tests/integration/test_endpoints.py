@@ -9,13 +9,13 @@ import pytest
 from db import callbacks
 from db.callbacks import New
 from db.database import rows
+from tests.integration.test_enqueueing_callbacks import ALL, endpoint
 from tests.integration.test_races import at_once
-from tests.integration.test_telling import ALL, endpoint
 
 pytestmark = pytest.mark.usefixtures("store")
 
 
-def test_the_limit_of_endpoints_holds_for_many_at_once() -> None:
+def test_simultaneous_requests_do_not_exceed_the_limit_of_endpoints() -> None:
     new = New(1, "https://example.com/", "", ALL, "whsec_AAAA")
     made = at_once([partial(callbacks.create, new, 3)] * 8)
     assert sum(one is not None for one in made) == 3

@@ -1,4 +1,4 @@
-"""Erasing what was sent to an address: content gone, counts kept, whatever happens meanwhile."""
+"""Erasure of an address: the content is removed and the counts are kept."""
 
 from __future__ import annotations
 
@@ -212,7 +212,7 @@ def test_a_callback_that_is_being_delivered_is_erased_and_so_is_what_its_server_
     assert data["status"] == "sent"
 
 
-def test_a_copy_is_taken_out_of_a_mail_to_somebody_else_who_still_gets_it() -> None:
+def test_an_erased_copy_is_removed_and_the_mail_still_reaches_its_recipient() -> None:
     mail = {"cc": ["Cy <cy@example.com>", f"Ann <{ANN}>"], "bcc": ["dan@example.com"]}
     boxes = ["b@example.com", "cy@example.com", ANN, "dan@example.com"]
     waiting = stored(draft("b@example.com")._replace(mail=json.dumps(mail), mailboxes=json.dumps(boxes)))
@@ -267,7 +267,7 @@ def test_erasure_of_a_phone_number_hides_what_is_suppressed_for_single_senders()
     assert status(stored(to_acme._replace(mailboxes=json.dumps([number, f"{number} from shop"])))) == "pending"
 
 
-def test_a_suppression_that_was_added_anew_takes_the_place_of_the_digest() -> None:
+def test_a_new_suppression_of_an_erased_address_replaces_the_digest() -> None:
     suppressions.add(CLIENT, Entry(ANN, expires_at=in_seconds(1_000)))
     worked(begun())
     suppressions.add(CLIENT, Entry(ANN, "bounced"))
@@ -276,7 +276,7 @@ def test_a_suppression_that_was_added_anew_takes_the_place_of_the_digest() -> No
     assert rows("SELECT counted FROM suppression_counts") == [(1,)]
 
 
-def test_an_idempotency_key_neither_repeats_the_content_nor_sends_it_again() -> None:
+def test_a_replay_after_an_erasure_neither_shows_nor_sends_the_content() -> None:
     id = stored(sent_to(), "one")
     accept_batch(Batch(CLIENT, [Post(draft(ANN)), Post(draft("b@example.com"))], key=Key("batch", b"d")), GRACE, 1)
     assert worked(begun()) == "done"
@@ -286,7 +286,7 @@ def test_an_idempotency_key_neither_repeats_the_content_nor_sends_it_again() -> 
     assert row(id)["recipient"] == ""
 
 
-def test_the_answers_that_keys_repeat_do_not_name_a_suppressed_recipient() -> None:
+def test_replayed_answers_do_not_name_an_erased_suppressed_recipient() -> None:
     suppressions.add(CLIENT, Entry(ANN))
     stored(draft(ANN), "one")
     accept_batch(Batch(CLIENT, [Post(draft(ANN))], partial=True, key=Key("batch", b"d")), GRACE, 1)
@@ -318,7 +318,7 @@ def test_an_erased_notification_cannot_be_retried(send_at: float | None) -> None
         )
 
 
-def test_the_link_in_a_mail_that_was_erased_finds_nobody() -> None:
+def test_the_unsubscribe_link_of_an_erased_mail_suppresses_nobody() -> None:
     id = stored(draft(ANN))
     worked(begun())
     assert not suppressions.unsubscribe(id)
@@ -385,7 +385,7 @@ def test_an_erasure_leaves_an_audit_record_of_who_asked_and_how_much_was_erased(
     assert erasures.one(2, id) is None
 
 
-def test_no_piece_reads_more_than_what_it_is_about() -> None:
+def test_no_step_of_an_erasure_reads_unrelated_rows() -> None:
     """By index alone, in each block."""
     rows(
         "INSERT INTO notifications (type, recipient, subject, message, mailboxes)"

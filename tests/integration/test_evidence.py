@@ -1,4 +1,4 @@
-"""Reports move a notification up the ladder of delivery, in any order, and settle unknown outcomes."""
+"""Reports raise the delivery status in any order, and settle unknown outcomes."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def reasons() -> dict[str, str]:
     return dict(rows("SELECT address, reason FROM suppressions"))
 
 
-def test_every_order_of_five_events_ends_the_same() -> None:
+def test_every_order_of_five_events_gives_the_same_delivery_status() -> None:
     for order in permutations(["sent", *LADDER]):
         held = claimed()
         for event in order:
@@ -80,7 +80,7 @@ def test_the_same_event_46_times_counts_once() -> None:
     assert delivery(id) == "bounced"
 
 
-def test_each_step_shows_the_highest_event_so_far() -> None:
+def test_the_delivery_status_shows_the_highest_event_so_far() -> None:
     id = settle(claimed())
     steps = {"delayed": "unconfirmed", "bounced": "bounced", "delivered": "bounced", "complained": "complained"}
     for kind, shown in steps.items():
@@ -88,7 +88,7 @@ def test_each_step_shows_the_highest_event_so_far() -> None:
         assert delivery(id) == shown
 
 
-def test_an_event_before_the_commit_of_sent_is_joined_later() -> None:
+def test_an_event_before_the_commit_of_sent_is_matched_later() -> None:
     held = claimed()
     assert not tell(held.id, "delivered")
     assert evidence.ready(10) == []
@@ -132,7 +132,7 @@ def test_an_unknown_outcome_that_was_held_becomes_sent() -> None:
 
 
 @pytest.mark.parametrize("reason", ["rejected", "expired", "exhausted"])
-def test_a_failure_without_an_unknown_outcome_stays(reason: str) -> None:
+def test_a_report_does_not_change_a_failure_without_an_unknown_outcome(reason: str) -> None:
     id = failed(reason)
     assert not tell(id, "delivered")
     assert (status(id), row(id)["failure_reason"]) == ("failed", reason)
@@ -162,12 +162,12 @@ def test_a_hard_bounce_and_a_complaint_suppress_the_recipient() -> None:
 
 
 @pytest.mark.parametrize("klass", ["policy", "sender", "unknown", "soft"])
-def test_one_bounce_of_another_class_suppresses_nobody(klass: str) -> None:
+def test_a_single_bounce_that_is_not_hard_suppresses_nobody(klass: str) -> None:
     assert tell(settle(claimed()), "bounced", bounce_class=klass)
     assert reasons() == {}
 
 
-def test_soft_bounces_suppress_after_some_and_a_delivery_resets_them() -> None:
+def test_several_soft_bounces_suppress_and_a_delivery_resets_their_count() -> None:
     def soft() -> None:
         assert tell(settle(claimed()), "bounced", bounce_class="soft")
 
@@ -181,7 +181,7 @@ def test_soft_bounces_suppress_after_some_and_a_delivery_resets_them() -> None:
     assert reasons() == {ADDRESS: "bounced"}
 
 
-def test_soft_bounces_of_long_ago_do_not_count() -> None:
+def test_old_soft_bounces_do_not_count() -> None:
     for _ in range(evidence.SOFT - 1):
         assert tell(settle(claimed()), "bounced", bounce_class="soft")
     rows("UPDATE evidence SET received_at = received_at - %s * interval '1 second'", evidence.SOFT_WITHIN)
@@ -189,12 +189,12 @@ def test_soft_bounces_of_long_ago_do_not_count() -> None:
     assert reasons() == {}
 
 
-def test_a_recipient_who_is_not_known_is_not_suppressed() -> None:
+def test_a_report_about_an_unknown_recipient_suppresses_nobody() -> None:
     assert tell(settle(claimed()), "bounced", bounce_class="hard", recipient=None)
     assert reasons() == {}
 
 
-def test_an_entry_that_a_client_made_stays() -> None:
+def test_a_report_does_not_replace_a_suppression_by_the_client() -> None:
     suppressions.add(CLIENT, suppressions.Entry(ADDRESS, "manual"))
     rows("UPDATE suppressions SET address = 'other@example.com'")
     assert tell(settle(claimed()), "bounced", bounce_class="hard", recipient="other@example.com")
@@ -208,12 +208,12 @@ def test_a_copy_that_bounces_suppresses_its_recipient_and_leaves_the_status() ->
     assert reasons() == {"copy@example.com": "bounced"}
 
 
-def test_evidence_of_one_notification_is_bounded() -> None:
+def test_the_number_of_evidence_rows_of_a_notification_is_limited() -> None:
     id = settle(claimed())
     assert sum(tell(id, "delivered", event_id=str(n)) for n in range(evidence.MOST + 5)) == evidence.MOST
 
 
-def test_evidence_waits_for_a_bounded_time() -> None:
+def test_early_evidence_waits_for_its_notification_for_a_limited_time() -> None:
     held = claimed()
     tell(held.id, "delivered")
     rows("UPDATE evidence SET received_at = received_at - %s * interval '1 second'", evidence.WAITS + 1)
@@ -231,7 +231,7 @@ def told() -> list[dict[str, Any]]:
     return [json.loads(message) for (message,) in found]
 
 
-def test_a_callback_tells_of_each_step_that_the_endpoint_asked_for() -> None:
+def test_each_step_of_the_delivery_status_enqueues_the_requested_callbacks() -> None:
     endpoint("delivered", "bounced")
     id = settle(claimed())
     for kind in LADDER:
@@ -248,14 +248,14 @@ def test_a_callback_tells_of_each_step_that_the_endpoint_asked_for() -> None:
     }
 
 
-def test_a_repeated_event_tells_nothing_twice() -> None:
+def test_a_repeated_event_enqueues_no_second_callback() -> None:
     endpoint("bounced")
     id = settle(claimed())
     assert [tell(id, "bounced", event_id=str(n)) for n in range(3)] == [True] * 3
     assert len(told()) == 1
 
 
-def test_a_proved_notification_tells_that_it_was_sent_and_then_what_became_of_it() -> None:
+def test_a_proved_notification_enqueues_the_callback_for_sent_before_the_others() -> None:
     endpoint("sent", "failed", "bounced")
     held = claimed()
     lifecycle.settle([lifecycle.failed(held, attempt("uncertain"), "outcome-unknown")], GRACE, time.monotonic())

@@ -104,7 +104,9 @@ def post(api: Api, redis_url: str) -> Iterator[Callable[..., None]]:
         yield post
 
 
-def test_the_expense_of_a_single_post(post: Callable[..., None], spend: Callable[[], Spending]) -> None:
+def test_a_single_post_costs_the_listed_statements_and_commands(
+    post: Callable[..., None], spend: Callable[[], Spending]
+) -> None:
     spent = spend()
     post(NOTIFICATION)
     spent.until_queued(QUEUE, 1)
@@ -112,7 +114,9 @@ def test_the_expense_of_a_single_post(post: Callable[..., None], spend: Callable
     assert spent.total(NOT_PER_REQUEST) == TABLE["a POST alone"]
 
 
-def test_a_post_that_is_counted(module_database_url: str, redis_url: str, spend: Callable[[], Spending]) -> None:
+def test_a_post_of_a_limited_client_costs_the_listed_statements_and_commands(
+    module_database_url: str, redis_url: str, spend: Callable[[], Spending]
+) -> None:
     limits: dict[str, Any] = {"rate_limit": 1_000, "daily_quota": 1_000, "limits_timeout": 10}
     with running(module_database_url, redis_url, auth="required", **limits) as api, Client(api.port) as client:
         client.key = str(keys.key(api.sql))
@@ -124,7 +128,7 @@ def test_a_post_that_is_counted(module_database_url: str, redis_url: str, spend:
         assert spent.total(NOT_PER_REQUEST) == TABLE["a POST alone, under a rate limit and a daily quota"]
 
 
-def test_a_post_with_an_idempotency_key_and_its_repetition(
+def test_a_post_with_an_idempotency_key_and_its_replay_cost_the_listed_statements(
     post: Callable[..., None], spend: Callable[[], Spending]
 ) -> None:
     key, spent = str(uuid4()), spend()
@@ -137,7 +141,9 @@ def test_a_post_with_an_idempotency_key_and_its_repetition(
     assert again.total(NOT_PER_REQUEST) == TABLE["the same POST again"]
 
 
-def test_the_expense_of_a_batch(post: Callable[..., None], spend: Callable[[], Spending]) -> None:
+def test_a_batch_costs_the_listed_statements_and_commands(
+    post: Callable[..., None], spend: Callable[[], Spending]
+) -> None:
     spent = spend()
     post({"items": [NOTIFICATION] * 100}, f"{NOTIFICATIONS}/batch")
     spent.until_queued(QUEUE, 100)
@@ -169,7 +175,7 @@ def held(database_url: str, statement: str, *parameters: object) -> Iterator[Hel
         yield Held(connection, statement, *parameters)
 
 
-def test_200_posts_that_come_while_one_is_being_stored(
+def test_200_simultaneous_posts_share_statements(
     store: Settings, module_database_url: str, spend: Callable[[], Spending]
 ) -> None:
     notifications = NotificationStore(store.changed(RING_SPREAD=SPREAD))
@@ -194,7 +200,7 @@ def test_200_posts_that_come_while_one_is_being_stored(
     assert spent == TABLE["200 POSTs at the same moment"]
 
 
-def test_a_list_of_50_claimed_and_settled(
+def test_claiming_and_settling_a_list_of_50_costs_the_listed_statements(
     store: Settings, module_database_url: str, spend: Callable[[], Spending]
 ) -> None:
     with configured(
@@ -224,7 +230,7 @@ def test_a_list_of_50_claimed_and_settled(
     assert spent.total() == TABLE["the settlement of 50"]
 
 
-def test_a_wake_up_message_is_fetched_and_acknowledged(spend: Callable[[], Spending]) -> None:
+def test_fetching_and_acknowledging_a_wake_up_message_costs_the_listed_commands(spend: Callable[[], Spending]) -> None:
     consumer = broker.consume(QUEUE)
     for size in (1, 50):  # The first one brings Redis the scripts.
         broker.enqueue_all(messages(range(size), 1, 50))
@@ -237,7 +243,7 @@ def test_a_wake_up_message_is_fetched_and_acknowledged(spend: Callable[[], Spend
     assert spent.total() == TABLE["a wake-up message of 50"]
 
 
-def test_the_log_is_counted_by_session() -> None:
+def test_the_statements_in_the_log_are_counted_by_session() -> None:
     log = (
         "2026-01-01 00:00:00.000 UTC [7] LOG:  statement: BEGIN\n"
         "2026-01-01 00:00:00.000 UTC [8] LOG:  statement: \n\t  UPDATE a\n\t  SET b = 'LOG:  statement: c'\n"

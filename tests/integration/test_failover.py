@@ -90,7 +90,7 @@ def test_providers_of_one_priority_share_the_mails_by_their_weights(make: Make, 
 
 
 @pytest.mark.parametrize("phase", ["connect", "ehlo", "mail", "rcpt", "data"], ids=lambda phase: f"down at {phase}")
-def test_what_a_dead_provider_has_certainly_not_taken_goes_through_another_one_at_no_cost(
+def test_a_mail_that_a_dead_provider_has_not_taken_goes_through_another_at_no_cost(
     make: Make, servers: list[SmtpServer], phase: Phase
 ) -> None:
     process = make("priority=1", "priority=2")
@@ -107,7 +107,7 @@ def test_what_a_dead_provider_has_certainly_not_taken_goes_through_another_one_a
     assert sorted(mail.recipients[0] for mail in servers[1].mails) == sorted(f"{n}@example.com" for n in range(12))
 
 
-def test_a_mail_that_all_providers_turn_away_costs_one_attempt(make: Make, servers: list[SmtpServer]) -> None:
+def test_a_mail_that_all_providers_refuse_to_take_now_costs_one_attempt(make: Make, servers: list[SmtpServer]) -> None:
     for server in servers:
         server.on("rcpt", Reply(451, "4.7.1 not now"), times=None)
     process = make("", "", "")
@@ -119,7 +119,7 @@ def test_a_mail_that_all_providers_turn_away_costs_one_attempt(make: Make, serve
     assert [len(server.refusals) for server in servers] == [1, 1, 1]
 
 
-def test_a_refused_recipient_is_not_tried_elsewhere(make: Make, servers: list[SmtpServer]) -> None:
+def test_a_refused_recipient_is_not_tried_through_another_provider(make: Make, servers: list[SmtpServer]) -> None:
     servers[0].on("rcpt", Reply(550, "5.7.1 no"), times=None)
     process = make("priority=1", "priority=2")
     [id] = accept(1)
@@ -180,7 +180,9 @@ def test_a_mail_that_waits_for_the_only_provider_that_may_send_it_loses_no_attem
     assert (status(id), counts(servers)) == ("sent", [1, 0, 0])
 
 
-def test_with_failover_always_it_is_sent_through_another_one(make: Make, servers: list[SmtpServer]) -> None:
+def test_with_failover_always_an_uncertain_mail_is_sent_through_another_provider(
+    make: Make, servers: list[SmtpServer]
+) -> None:
     process, id = uncertain(servers, make, failover="always")
     assert row(id)["bound_provider"] is None
     breaker.trip("first", "down", 100)
@@ -192,7 +194,7 @@ def test_with_failover_always_it_is_sent_through_another_one(make: Make, servers
     assert (status(id), counts(servers)) == ("sent", [0, 1, 0])
 
 
-def test_with_hold_it_is_sent_to_nobody_again(make: Make, servers: list[SmtpServer]) -> None:
+def test_with_hold_an_uncertain_mail_is_not_sent_again(make: Make, servers: list[SmtpServer]) -> None:
     _, id = uncertain(servers, make, on_uncertain="hold")
 
     assert (status(id), row(id)["failure_reason"], counts(servers)) == ("failed", "outcome-unknown", [0, 0, 0])

@@ -1,4 +1,4 @@
-"""The kinds of failures, and how those of one kind are found again."""
+"""Groups of failures, and the filters that find the failures of a group."""
 
 from __future__ import annotations
 
@@ -63,6 +63,6 @@ def test_the_filters_of_a_group_find_its_failures() -> None:
         assert failures.count(1, filters | {"created_to": group.oldest}, None, 10) == 0
 
 
-def test_a_key_for_tests_sees_the_failures_of_tests() -> None:
+def test_a_test_key_sees_sandbox_failures() -> None:
     refused()
     assert failures.grouped(1, 100, 100, {"sandbox": True}) == []

@@ -1,4 +1,4 @@
-"""Ends of notifications are counted with the change that they count, and added up by the hour."""
+"""Finished notifications are counted in the statement that finishes them, and added up by the hour."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from db.history.fold import VALUES
 from settings import Settings
 from tests.eventually import eventually
 from tests.integration.rows import CLIENT, GRACE, WORKER, accepted, alive, attempt, claimed, draft, suppressed
-from tests.integration.test_telling import end, endpoint
+from tests.integration.test_enqueueing_callbacks import end, endpoint
 
 pytestmark = pytest.mark.usefixtures("store")
 
@@ -40,7 +40,7 @@ def ended(count: int = 1, outcome: str = "sent", **fields: Any) -> None:
     assert len(lifecycle.settle([settle(one, attempt(outcome)) for one in held], GRACE, time.monotonic())) == count
 
 
-def test_those_that_are_alike_are_one_row_until_they_are_added_up() -> None:
+def test_equal_ends_in_one_statement_are_one_row_until_they_are_added_up() -> None:
     ended(5)
     assert rows("SELECT number FROM history_new") == [(5,)]
     assert counted() == {"email": (5, 0, 0)}
@@ -49,7 +49,7 @@ def test_those_that_are_alike_are_one_row_until_they_are_added_up() -> None:
     assert counted() == {"email": (5, 2, 0)}
 
 
-def test_each_way_to_end_is_counted_once() -> None:
+def test_each_final_transition_is_counted_once() -> None:
     end("sent")
     end("refused")
     end("deferred")
@@ -65,7 +65,7 @@ def test_each_way_to_end_is_counted_once() -> None:
     assert counted() == {"email": (1, 5, 1)}
 
 
-def test_cancelling_all_counts_all() -> None:
+def test_cancel_all_counts_every_cancelled_notification() -> None:
     accepted(3)
     assert len(lifecycle.cancel_all(CLIENT, 10)) == 3
     assert counted() == {"email": (0, 0, 3)}
@@ -86,14 +86,14 @@ def test_a_notification_that_ends_again_after_a_retry_is_counted_again() -> None
     assert counted() == {"email": (1, 1, 0)}
 
 
-def test_a_stale_worker_counts_nothing() -> None:
+def test_a_settlement_by_a_stale_worker_is_not_counted() -> None:
     [held] = lifecycle.claim(accepted(), WORKER)
     lifecycle.release([(held.id, held.claim)])
     assert not lifecycle.settle([lifecycle.sent(held, attempt())], GRACE, time.monotonic())
     assert counted() == {}
 
 
-def test_callbacks_and_test_keys_are_not_counted() -> None:
+def test_callbacks_and_sandbox_notifications_are_not_counted() -> None:
     endpoint()
     ended(sandbox=True)
     [(callback,)] = rows("SELECT id FROM notifications WHERE type = 'callback'")
@@ -102,7 +102,7 @@ def test_callbacks_and_test_keys_are_not_counted() -> None:
     assert counted() == {}
 
 
-def test_each_dimension_has_its_values() -> None:
+def test_each_dimension_is_counted_by_its_values() -> None:
     ended(2, tags=json.dumps(["welcome", "summer"]), template="hello", template_version=1, queue="high")
     ended(1, tags=json.dumps(["welcome"]))
     assert counted("tag") == {"welcome": (3, 0, 0), "summer": (2, 0, 0)}
@@ -112,7 +112,7 @@ def test_each_dimension_has_its_values() -> None:
     assert counted("client") == {"default": (3, 0, 0)}
 
 
-def test_clients_are_apart_and_together() -> None:
+def test_counts_are_kept_for_each_client_and_for_all() -> None:
     ended(2)
     ended(1, client_id=2)
     assert counted(client=2) == {"email": (1, 0, 0)}
@@ -121,7 +121,7 @@ def test_clients_are_apart_and_together() -> None:
     assert counted(client=3) == {}
 
 
-def test_a_tag_that_may_be_an_address_is_not_kept() -> None:
+def test_a_tag_that_resembles_an_address_is_not_stored() -> None:
     tags = json.dumps(["ann@example.com", "welcome", "bob@example.com"])
     ended(2, tags=tags)
     [cancelled] = lifecycle.accept([draft()._replace(tags=tags)], GRACE)
@@ -160,7 +160,7 @@ def test_the_time_to_delivery_runs_from_when_it_was_due() -> None:
         assert (total.p50, total.p95) == (bound, bound)
 
 
-def test_percentiles_are_bounds_of_classes() -> None:
+def test_percentiles_are_upper_bounds_of_time_classes() -> None:
     assert classes.percentile({}, 0.5) is None
     assert classes.percentile({0: 95, 3: 5}, 0.95) == 0.1
     assert classes.percentile({0: 94, 3: 6}, 0.95) == 1
@@ -170,7 +170,7 @@ def test_percentiles_are_bounds_of_classes() -> None:
     assert f"{{{', '.join(f'{bound:g}' for bound in classes.BOUNDS)}}}" in bounds
 
 
-def test_the_success_rate_leaves_cancelled_ones_out() -> None:
+def test_the_success_rate_excludes_cancelled_notifications() -> None:
     assert Counts(3, 1, 10).success == 0.75
     assert Counts(0, 0, 10).success is None
 
@@ -191,7 +191,7 @@ def test_points_cover_the_window_without_a_gap(name: str) -> None:
     assert found.total.sent == sum(counts.sent for _, counts in found.points) == 3
 
 
-def test_old_hours_are_forgotten() -> None:
+def test_old_hours_are_deleted() -> None:
     ended(1)
     rows("UPDATE history_new SET at = at - interval '32 days'")
     ended(1)
@@ -202,14 +202,14 @@ def test_old_hours_are_forgotten() -> None:
     assert counted() == {"email": (1, 0, 0)}
 
 
-def test_an_end_that_is_not_committed_is_not_counted() -> None:
+def test_a_rolled_back_transition_is_not_counted() -> None:
     with database.atomic() as transaction:
         ended(1)
         transaction.rollback()
     assert counted() == {}
 
 
-def test_a_fold_that_dies_counts_nothing_twice(store: Settings) -> None:
+def test_a_process_that_dies_while_adding_up_counts_nothing_twice(store: Settings) -> None:
     ended(3)
     failures: list[Exception] = []
 
@@ -248,7 +248,7 @@ def _kill_the_fold() -> None:
     )
 
 
-def test_only_one_process_at_a_time_folds(store: Settings) -> None:
+def test_only_one_process_at_a_time_adds_up(store: Settings) -> None:
     ended(1)
     with psycopg2.connect(store.database.url) as other:
         other.cursor().execute(

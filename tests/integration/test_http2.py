@@ -1,4 +1,4 @@
-"""The HTTP/2 client, against a server that does what a test wants and judged by the distribution's servers."""
+"""The HTTP/2 client, against a scripted server. tests/servers/test_nginx_http2.py tests it against nginx."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_a_request_and_its_answer_arrive_whole() -> None:
     assert server.requests[0].headers["content-type"] == "text/plain"
 
 
-def test_requests_go_on_when_a_server_opens_its_window_again() -> None:
+def test_requests_continue_when_the_server_enlarges_its_window() -> None:
     with served(INITIAL_WINDOW_SIZE=100) as (_, caller):
         started = [caller.start(bytes([65 + number]) * 50_000) for number in range(5)]
         answers = [one.result(60) for one in started]
@@ -122,7 +122,7 @@ def test_requests_that_wait_begin_when_the_server_allows_more_streams() -> None:
             assert one.result(60).status == 200
 
 
-def test_a_server_that_allows_no_stream_gets_none() -> None:
+def test_a_server_that_allows_no_stream_gets_no_request() -> None:
     with served(0.5, MAX_CONCURRENT_STREAMS=0) as (server, caller):
         error = caller.failure()
 
@@ -131,7 +131,7 @@ def test_a_server_that_allows_no_stream_gets_none() -> None:
     assert not error.may_have_arrived
 
 
-def test_goaway_separates_what_was_processed_from_what_was_not() -> None:
+def test_goaway_says_which_requests_were_processed() -> None:
     with served() as (server, caller):
         held: list[Exchange] = []
         server.faults.extend([held.append] * 6)
@@ -164,7 +164,7 @@ def test_a_request_that_the_server_has_not_read_to_its_end_has_certainly_not_arr
     assert error.phase == "request"
 
 
-def test_after_a_time_out_another_connection_is_used() -> None:
+def test_after_a_timeout_another_connection_is_used() -> None:
     with served(0.5) as (server, caller):
         server.faults.append(hang_after)
         error = caller.failure()
@@ -187,7 +187,7 @@ def test_a_connection_that_was_idle_is_tested_before_it_is_used(monkeypatch: pyt
         assert server.connections == 2
 
 
-def test_a_connection_that_is_dead_without_a_sign_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_silently_dead_connection_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http2, "IDLE", -1.0)
     monkeypatch.setattr(http2, "PING_TIMEOUT", 0.3)
     with served() as (server, caller):
@@ -233,7 +233,7 @@ def test_a_connection_that_is_lost_while_begin_waits_is_replaced() -> None:
         b"\0" * 9 * 50,
     ],
 )
-def test_a_server_that_speaks_no_http2_is_down(octets: bytes) -> None:
+def test_a_server_without_http2_counts_as_down(octets: bytes) -> None:
     with server_that_says(octets) as url:
         error = Caller(url, 2.0).failure()
 
@@ -253,7 +253,7 @@ def test_the_certificate_is_verified(tls_authority: TlsAuthority) -> None:
     assert "certificate is not accepted" in refused.text
 
 
-def test_the_fake_speaks_http2_as_another_client_understands_it(tls_authority: TlsAuthority) -> None:
+def test_the_test_server_speaks_http2_that_another_client_understands(tls_authority: TlsAuthority) -> None:
     with Http2Server(echo, tls_authority.context) as server:
         done = subprocess.run(
             [

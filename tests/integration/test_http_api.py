@@ -1,4 +1,4 @@
-"""The connection to a provider's API: each time it knows whether the request can have arrived."""
+"""The connection to a provider's API: after each fault it knows whether the request may have arrived."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_a_large_request_that_is_not_read_has_not_arrived(caller: Caller, server
     assert str(error) == "no answer in time"
 
 
-def test_a_handshake_that_does_not_end_is_no_connection(caller: Caller) -> None:
+def test_an_unfinished_tls_handshake_counts_as_no_connection(caller: Caller) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         error = caller.failure(f"https://127.0.0.1:{listener.getsockname()[1]}", timeout=IMPATIENT)
 
@@ -112,7 +112,7 @@ def test_a_handshake_that_does_not_end_is_no_connection(caller: Caller) -> None:
     assert str(error) == "no connection in time"
 
 
-def test_a_server_that_speaks_no_tls_is_no_connection(caller: Caller) -> None:
+def test_a_server_without_tls_counts_as_no_connection(caller: Caller) -> None:
     with Server(lambda _: Reply(200)) as server:
         error = caller.failure(server.url.replace("http:", "https:"))
 
@@ -121,7 +121,7 @@ def test_a_server_that_speaks_no_tls_is_no_connection(caller: Caller) -> None:
     assert not server.requests
 
 
-def test_the_wait_before_a_request_begins_is_not_counted(caller: Caller, server: Server) -> None:
+def test_the_wait_before_a_request_is_not_part_of_its_timeout(caller: Caller, server: Server) -> None:
     async def begin() -> bool:
         await asyncio.sleep(2 * IMPATIENT)
         return True
@@ -130,7 +130,7 @@ def test_the_wait_before_a_request_begins_is_not_counted(caller: Caller, server:
         assert caller.post(connection, server.url, begin=begin).body == b"ok"
 
 
-def test_nothing_is_sent_that_was_not_begun(caller: Caller, server: Server) -> None:
+def test_nothing_is_sent_if_begin_returns_false(caller: Caller, server: Server) -> None:
     async def begin() -> bool:
         return False
 
@@ -151,7 +151,7 @@ def test_an_error_in_begin_is_raised_and_nothing_is_sent(caller: Caller, server:
         assert not server.requests
 
 
-def test_a_connection_is_used_again_and_keeps_no_cookies(caller: Caller, server: Server) -> None:
+def test_a_connection_is_reused_without_cookies(caller: Caller, server: Server) -> None:
     with caller.connected() as connection:
         server.faults.append(answering(200, b"ok", Set_Cookie="a=1"))
         for _ in range(3):
@@ -170,7 +170,7 @@ def test_an_answer_of_any_length_is_read_up_to_the_limit(caller: Caller, server:
     assert server.connections == 2
 
 
-def test_a_head_without_end_is_no_answer(caller: Caller, server: Server) -> None:
+def test_an_endless_response_head_is_no_answer(caller: Caller, server: Server) -> None:
     server.faults.append(saying(b"HTTP/1.1 200 OK\r\nA: " + b"x" * 100_000))
     error = caller.failure(server.url)
 
@@ -178,7 +178,7 @@ def test_a_head_without_end_is_no_answer(caller: Caller, server: Server) -> None
     assert str(error) == "the answer is not HTTP"
 
 
-def test_an_interim_answer_is_not_the_answer(caller: Caller, server: Server) -> None:
+def test_an_interim_response_is_skipped(caller: Caller, server: Server) -> None:
     server.faults.append(saying(b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"))
     with caller.connected() as connection:
         assert caller.post(connection, server.url).status == 200
@@ -190,7 +190,7 @@ def test_a_proxy_in_the_environment_is_not_used(caller: Caller, server: Server) 
         assert caller.post(connection, server.url).body == b"ok"
 
 
-def test_a_body_arrives_as_it_was_given(caller: Caller, server: Server) -> None:
+def test_a_request_body_arrives_unchanged(caller: Caller, server: Server) -> None:
     body = bytes(range(256)) * 5_000
     with caller.connected() as connection:
         caller.post(connection, f"{server.url}/a/b", body)

@@ -1,4 +1,4 @@
-"""The HTTP client for channels, against servers that do everything wrong: each time it knows how far it came."""
+"""The HTTP client for channels, against faulty servers: it knows the phase of each failure."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ class Pouring:
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "::ffff:127.0.0.1", "64:ff9b::7f00:1", "0.0.0.0"])
-def test_an_address_in_a_url_is_judged_once_more_as_its_socket_is_made(caller: Caller, hooks: Hooks, host: str) -> None:
+def test_an_ip_address_in_a_url_is_checked_again_when_connecting(caller: Caller, hooks: Hooks, host: str) -> None:
     """aiohttp asks no resolver about it, so this must hold without what judges the URL before."""
     target = Target("https", host, hooks.port, "/")
 
@@ -153,12 +153,12 @@ def test_an_address_in_a_url_is_judged_once_more_as_its_socket_is_made(caller: C
 @pytest.mark.parametrize(
     "url", ["https://127.1/", "https://2130706433/", "https://0x7f.1/", "http://8.8.8.8/", "ftp://a"]
 )
-def test_a_url_is_judged_before_anything_is_done(caller: Caller, url: str) -> None:
+def test_a_url_is_checked_before_any_lookup_or_connection(caller: Caller, url: str) -> None:
     with pytest.raises(UrlRejected):
         caller.post(url, look_up=lambda _host, _port: pytest.fail("looked up"))
 
 
-def test_a_name_is_asked_for_once_for_all_its_addresses(caller: Caller, hooks: Hooks) -> None:
+def test_a_host_name_is_resolved_once_for_all_its_addresses(caller: Caller, hooks: Hooks) -> None:
     """Where the first address refuses, the next one is of the same answer, and was judged with it."""
     asked: list[str] = []
 
@@ -170,7 +170,7 @@ def test_a_name_is_asked_for_once_for_all_its_addresses(caller: Caller, hooks: H
     assert asked == ["two.example"]
 
 
-def test_a_url_goes_out_letter_by_letter(caller: Caller, hooks: Hooks) -> None:
+def test_the_path_of_a_url_is_sent_unchanged(caller: Caller, hooks: Hooks) -> None:
     caller.post(f"http://127.0.0.1:{hooks.port}/%7E/..//a;b?x=%0d%0a&y=a+b&z='\"<>")
     assert hooks.posts[0].line == "POST /%7E/..//a;b?x=%0d%0a&y=a+b&z='\"<> HTTP/1.1"
 
@@ -186,7 +186,7 @@ def test_proxies_and_credentials_of_the_environment_are_not_used(
     assert "authorization" not in hooks.posts[0].headers
 
 
-def test_cookies_and_connections_are_not_kept(caller: Caller, hooks: Hooks) -> None:
+def test_neither_cookies_nor_connections_are_kept(caller: Caller, hooks: Hooks) -> None:
     hooks.answer = status(200, "Set-Cookie: a=b", "Connection: keep-alive", body="OK")
     caller.post(hooks.url)
     caller.post(hooks.url)
@@ -195,7 +195,7 @@ def test_cookies_and_connections_are_not_kept(caller: Caller, hooks: Hooks) -> N
     assert hooks.posts[0].headers["connection"] == "close"
 
 
-def test_a_redirect_into_the_cloud_is_an_answer_like_any_other(caller: Caller, hooks: Hooks) -> None:
+def test_a_redirect_to_a_metadata_address_is_not_followed(caller: Caller, hooks: Hooks) -> None:
     hooks.answer = status(307, "Location: http://169.254.169.254/latest/meta-data/")
     assert caller.post(hooks.url).status == 307
     assert hooks.connections == 1
@@ -226,7 +226,7 @@ def test_the_executor_of_the_event_loop_is_not_used(caller: Caller, hooks: Hooks
     ],
     ids=["header", "folded header", "headers", "reason", "100", "103", "empty lines", "zeros"],
 )
-def test_a_head_without_end_is_cut_off(caller: Caller, hooks: Hooks, head: bytes, piece: bytes) -> None:
+def test_an_endless_response_head_is_cut_off(caller: Caller, hooks: Hooks, head: bytes, piece: bytes) -> None:
     hooks.answer = pouring = Pouring(head, piece)
     error = caller.failure(hooks.url)
     assert (error.phase, error.may_have_arrived, error.timed_out) == ("answer", True, False)
@@ -245,7 +245,7 @@ def test_a_head_without_end_is_cut_off(caller: Caller, hooks: Hooks, head: bytes
     ],
     ids=["until the end", "length", "chunks", "chunk extension", "trailers", "answers"],
 )
-def test_a_body_without_end_is_cut_off_and_the_status_counts(
+def test_an_endless_response_body_is_cut_off_and_the_status_counts(
     caller: Caller, hooks: Hooks, head: bytes, piece: bytes
 ) -> None:
     hooks.answer = pouring = Pouring(head, piece)
@@ -255,7 +255,7 @@ def test_a_body_without_end_is_cut_off_and_the_status_counts(
     assert pouring.cut_off.wait(60)
 
 
-def test_a_long_head_is_read_up_to_the_limit(caller: Caller, hooks: Hooks) -> None:
+def test_a_long_response_head_is_read_up_to_the_limit(caller: Caller, hooks: Hooks) -> None:
     policy = "Content-Security-Policy: " + "x" * 50_000
     hooks.answer = status(200, policy, policy.replace("Content", "Other"), body="OK")
     assert caller.post(hooks.url)[:3] == (200, "Said", b"OK")
@@ -285,7 +285,7 @@ def test_compressed_bodies_are_not_decompressed(caller: Caller, hooks: Hooks, co
     ],
     ids=["short", "long", "two answers", "no last chunk", "no chunk", "1.0", "after others"],
 )
-def test_a_body_that_is_not_as_announced_changes_nothing_about_the_answer(
+def test_a_response_body_of_a_wrong_length_does_not_change_the_status(
     caller: Caller, hooks: Hooks, said: bytes
 ) -> None:
     for pieces in ((said,), said.splitlines(keepends=True)):
@@ -324,7 +324,7 @@ def test_an_answer_that_is_not_http_is_an_error(caller: Caller, hooks: Hooks, sa
 
 @checking(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(said=st.binary(max_size=200) | st.binary(max_size=100).map(lambda some: b"HTTP/1.1 200 OK\r\n" + some))
-def test_arbitrary_bytes_lead_to_an_answer_or_an_error_of_the_answer(said: bytes) -> None:
+def test_arbitrary_bytes_are_read_as_an_answer_or_raise_an_answer_error(said: bytes) -> None:
     caller = Caller(uvloop.new_event_loop)
     with caller.runner, Hooks(saying(said)) as hooks:
         try:
@@ -339,7 +339,7 @@ def test_arbitrary_bytes_lead_to_an_answer_or_an_error_of_the_answer(said: bytes
     framing=st.sampled_from(["Content-Length: 3\r\n", "Transfer-Encoding: chunked\r\n", ""]),
     rest=st.binary(max_size=100) | st.binary(max_size=20).map(lambda some: b"3\r\nabc\r\n" + some),
 )
-def test_a_status_counts_whatever_follows_the_head(framing: str, rest: bytes) -> None:
+def test_the_status_counts_whatever_follows_the_head(framing: str, rest: bytes) -> None:
     caller = Caller(uvloop.new_event_loop)
     head = f"HTTP/1.1 202 Taken\r\nConnection: close\r\n{framing}\r\n"
     with caller.runner, Hooks(saying(head.encode() + rest)) as hooks:
@@ -354,7 +354,7 @@ def test_a_refused_connection_means_that_nothing_has_arrived(caller: Caller) -> 
     assert (error.phase, error.may_have_arrived, str(error)) == ("connect", False, "Connection refused")
 
 
-def test_the_addresses_behind_a_name_are_told_to_nobody(caller: Caller) -> None:
+def test_resolved_addresses_are_in_no_error(caller: Caller) -> None:
     def two(_host: str, port: int) -> Any:
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (a, port)) for a in ("127.0.0.2", "127.0.0.3")]
 
@@ -364,7 +364,7 @@ def test_the_addresses_behind_a_name_are_told_to_nobody(caller: Caller) -> None:
 
 
 @pytest.mark.parametrize("end", [reset, lambda client: client.close()], ids=["reset", "close"])
-def test_a_connection_that_ends_before_tls_carried_nothing(
+def test_a_connection_closed_before_tls_means_that_nothing_arrived(
     caller: Caller, end: Callable[[socket.socket], None]
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -382,7 +382,7 @@ def test_a_connection_that_ends_before_tls_carried_nothing(
 
 
 @pytest.mark.parametrize("pieces", [(), (b"HTTP/1.1 2",), (b"HTTP/1.1 200 OK\r\nX: y\r\n",)], ids=str)
-def test_a_connection_that_is_reset_after_the_request_leaves_its_fate_unknown(
+def test_a_connection_reset_after_the_request_leaves_the_outcome_unknown(
     caller: Caller, hooks: Hooks, pieces: tuple[bytes, ...]
 ) -> None:
     hooks.answer = then_reset(*pieces)
@@ -390,7 +390,7 @@ def test_a_connection_that_is_reset_after_the_request_leaves_its_fate_unknown(
     assert (error.phase, error.may_have_arrived) == ("answer", True)
 
 
-def test_a_connection_that_is_reset_in_the_body_has_told_the_status(caller: Caller, hooks: Hooks) -> None:
+def test_a_connection_reset_in_the_response_body_keeps_the_status(caller: Caller, hooks: Hooks) -> None:
     told = threading.Event()
 
     def answer(client: socket.socket) -> None:
@@ -403,13 +403,13 @@ def test_a_connection_that_is_reset_in_the_body_has_told_the_status(caller: Call
     assert told.wait(60)
 
 
-def test_a_request_that_is_not_read_is_stuck_in_that_phase(caller: Caller) -> None:
+def test_a_request_that_the_server_does_not_read_fails_in_the_phase_of_sending(caller: Caller) -> None:
     with socket.create_server(("127.0.0.1", 0)) as deaf:
         error = caller.failure(f"http://127.0.0.1:{deaf.getsockname()[1]}/", body=bytes(50_000_000), timeout=IMPATIENT)
     assert (error.phase, error.may_have_arrived, error.timed_out) == ("request", True, True)
 
 
-def test_a_request_is_not_sent_when_its_begin_is_refused(caller: Caller, hooks: Hooks) -> None:
+def test_a_request_is_not_sent_if_begin_returns_false(caller: Caller, hooks: Hooks) -> None:
     async def refuse() -> bool:
         await asyncio.to_thread(eventually, lambda: hooks.connections)
         return False
@@ -419,7 +419,7 @@ def test_a_request_is_not_sent_when_its_begin_is_refused(caller: Caller, hooks: 
     assert not hooks.posts
 
 
-def test_a_permission_to_begin_that_comes_too_late_is_a_refusal(caller: Caller, hooks: Hooks) -> None:
+def test_a_begin_that_returns_too_late_counts_as_refused(caller: Caller, hooks: Hooks) -> None:
     async def hesitate() -> bool:
         await asyncio.Event().wait()
         return True
@@ -429,7 +429,7 @@ def test_a_permission_to_begin_that_comes_too_late_is_a_refusal(caller: Caller, 
     assert not hooks.posts
 
 
-def test_an_error_of_who_is_asked_is_not_taken_for_one_of_the_server(caller: Caller, hooks: Hooks) -> None:
+def test_an_error_raised_by_begin_is_not_taken_as_an_error_of_the_server(caller: Caller, hooks: Hooks) -> None:
     async def fail() -> bool:
         raise LookupError("a bug")
 
@@ -439,7 +439,7 @@ def test_an_error_of_who_is_asked_is_not_taken_for_one_of_the_server(caller: Cal
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_a_server_that_hangs_is_hung_up_on(caller: Caller, scheme: str) -> None:
+def test_a_connection_to_a_server_that_hangs_is_closed(caller: Caller, scheme: str) -> None:
     left = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
@@ -463,7 +463,7 @@ def test_a_server_that_hangs_is_hung_up_on(caller: Caller, scheme: str) -> None:
     assert (error.phase, error.may_have_arrived) == (("answer", True) if scheme == "http" else ("tls", False))
 
 
-def test_no_descriptor_is_left(caller: Caller, hooks: Hooks, tls_authority: TlsAuthority) -> None:
+def test_no_file_descriptor_is_left_open(caller: Caller, hooks: Hooks, tls_authority: TlsAuthority) -> None:
     caller.post(hooks.url)
     before = descriptors()
     with Hooks() as silent, Hooks(tls=tls_authority.context) as secured:
@@ -519,7 +519,7 @@ def served(certificate: trustme.LeafCert) -> ssl.SSLContext:
     ],
     ids=["wrong name", "expired", "unknown issuer"],
 )
-def test_a_certificate_that_is_not_good_is_reported_in_plain_words(
+def test_an_invalid_certificate_is_reported_in_plain_words(
     caller: Caller, authority: trustme.CA, certificate: Callable[[trustme.CA], trustme.LeafCert], reason: str
 ) -> None:
     trusting = ssl.create_default_context()
@@ -532,7 +532,7 @@ def test_a_certificate_that_is_not_good_is_reported_in_plain_words(
     assert reason in str(error)
 
 
-def test_a_server_that_speaks_no_tls_is_told_from_one_that_is_away(caller: Caller) -> None:
+def test_a_server_without_tls_is_distinguished_from_an_unreachable_one(caller: Caller) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def serve() -> None:
@@ -549,7 +549,7 @@ def test_a_server_that_speaks_no_tls_is_told_from_one_that_is_away(caller: Calle
     assert str(error).startswith("the TLS handshake failed: ")
 
 
-def test_answers_over_tls_have_the_same_limits_as_those_without(caller: Caller, authority: trustme.CA) -> None:
+def test_answers_over_tls_have_the_same_limits_as_without(caller: Caller, authority: trustme.CA) -> None:
     trusting = ssl.create_default_context()
     authority.configure_trust(trusting)
     with Hooks(tls=served(authority.issue_cert("localhost"))) as hooks:

@@ -87,7 +87,7 @@ def test_a_worker_sends_through_every_kind_of_provider(make: Make, kind: str) ->
     ],
     ids=["401", "402", "403", "301", "503"],
 )
-def test_what_a_provider_has_certainly_not_taken_goes_through_another_one_at_no_cost(make: Make, fault: Fault) -> None:
+def test_a_mail_that_a_provider_has_not_taken_goes_through_another_at_no_cost(make: Make, fault: Fault) -> None:
     process, [first, second] = make("postmark", "resend")
     first.server.faults.extend([fault] * 100)
     ids = accept(6)
@@ -118,7 +118,7 @@ def test_a_provider_that_accepts_no_connection_is_replaced_at_no_cost(make: Make
 @pytest.mark.parametrize(
     "fault", [reset_after, answer_cut_at(0), answer_cut_at(40)], ids=["reset", "no answer", "cut off"]
 )
-def test_a_mail_that_a_provider_may_have_taken_goes_to_no_other_one(make: Make, fault: Fault) -> None:
+def test_a_mail_that_a_provider_may_have_taken_goes_to_no_other_provider(make: Make, fault: Fault) -> None:
     process, [first, second] = make("resend", "postmark")
     first.server.faults.append(fault)
     [id] = accept(1)
@@ -134,7 +134,7 @@ def test_a_mail_that_a_provider_may_have_taken_goes_to_no_other_one(make: Make, 
     assert (len(first.server.requests), len(first.fake.sink), len(second.fake.sink)) == (2, 1, 0)
 
 
-def test_a_refused_mail_is_not_tried_elsewhere(make: Make) -> None:
+def test_a_refused_mail_is_not_tried_through_another_provider(make: Make) -> None:
     process, [first, second] = make("postmark", "resend")
     first.server.faults.append(
         answering(422, {"ErrorCode": 406, "Message": "Found inactive addresses: 0@example.com."})

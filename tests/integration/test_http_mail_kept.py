@@ -1,4 +1,4 @@
-"""Connections to mail providers that are kept from mail to mail, and lost in between."""
+"""Connections to mail providers that are reused for several mails, and lost in between."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def answer_before_the_end(exchange: Exchange) -> None:
 
 
 @OF_ALL
-def test_a_second_answer_is_never_taken_for_that_to_the_next_mail(kind: str) -> None:
+def test_a_second_answer_is_not_taken_as_the_answer_to_the_next_mail(kind: str) -> None:
     with provider(kind) as (server, fake, mailer):
         server.faults.append(answer_twice)
         mailer.send(PLAIN._replace(id=1))

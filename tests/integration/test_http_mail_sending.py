@@ -1,4 +1,4 @@
-"""Mails that arrive through providers with an HTTP API, and what is in them."""
+"""Mails sent through providers with an HTTP API, and their content."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_many_mails_go_over_one_connection(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_attempt_posts_the_same(kind: str) -> None:
+def test_every_attempt_posts_the_same_bytes(kind: str) -> None:
     with provider(kind) as (server, _, mailer):
         mailer.send(MODEST, CONTENTS[:1])
         if kind == "brevo":
@@ -169,7 +169,7 @@ def test_a_domain_in_another_script_is_sent_in_ascii(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_line_ends_in_a_subject_or_a_name_make_no_header(kind: str) -> None:
+def test_line_breaks_in_a_subject_or_name_add_no_header(kind: str) -> None:
     mail = PLAIN._replace(subject="Hi\r\nBcc: x@example.com", mail={"recipientName": "Ann\r\nX-Evil: 1"})
     with provider(kind) as (server, fake, mailer):
         mailer.send(mail)

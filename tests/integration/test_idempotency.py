@@ -1,4 +1,4 @@
-"""Keys in the database: one row for each, and none without the other."""
+"""Idempotency keys in the database: each is stored together with its notification."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def count() -> int:
     return int(rows("SELECT count(*) FROM notifications")[0][0])
 
 
-def test_each_post_gets_its_own_outcome_in_the_order_of_the_posts() -> None:
+def test_each_post_gets_its_own_result_in_order() -> None:
     posts = [post(f"k{n * 7 % 50:02}" if n % 3 else None, f"{n}@example.com") for n in range(50)]
     found = outcomes(*posts)
     assert [row(o[0])["recipient"] for o in found if isinstance(o, tuple)] == [f"{n}@example.com" for n in range(50)]
@@ -41,7 +41,7 @@ def test_each_post_gets_its_own_outcome_in_the_order_of_the_posts() -> None:
     assert count() == 50 + 17
 
 
-def test_the_same_key_twice_in_one_statement_is_one() -> None:
+def test_the_same_key_twice_in_one_statement_stores_one_notification() -> None:
     first, second, other = outcomes(post("k"), post("k"), post("k", "b@example.com"))
     assert isinstance(first, tuple)
     assert second == (first[0], True)
@@ -49,7 +49,7 @@ def test_the_same_key_twice_in_one_statement_is_one() -> None:
     assert count() == 1
 
 
-def test_a_key_belongs_to_its_client() -> None:
+def test_two_clients_can_use_the_same_key() -> None:
     [(mine, _)], [(theirs, replayed)] = outcomes(post("k")), outcomes(post("k", client_id=2))  # type: ignore[misc]
     assert (mine != theirs, replayed) == (True, False)
 
@@ -73,7 +73,7 @@ def test_a_key_in_simultaneous_posts_is_stored_once() -> None:
         assert len({outcome.accepted.id for outcome in stored}) == 10
 
 
-def test_an_open_transaction_is_waited_for_no_longer_than_asked() -> None:
+def test_the_wait_for_another_transaction_is_limited() -> None:
     with database.atomic() as transaction:
         outcomes(post("open"))
         with pytest.raises(Contended):
@@ -98,7 +98,7 @@ def at_once_raising(call: Callable[[], object]) -> None:
         raise error
 
 
-def test_keys_are_forgotten_by_their_age_and_no_sooner() -> None:
+def test_keys_are_deleted_only_after_their_lifetime() -> None:
     outcomes(post("old"), post("older"), post("new"))
     rows("UPDATE idempotency_keys SET created_at = now() - interval '2 days' WHERE key <> 'new'")
     idempotency.forget(86_400 * 3, 10)

@@ -58,7 +58,7 @@ def found(known_keys: Keyring, *wanted: KeyText) -> list[Live | None]:
     return asyncio.run(ask())
 
 
-def test_a_key_that_is_known_costs_no_statement(known_keys: Keyring, asked: list[list[int]]) -> None:
+def test_a_cached_key_costs_no_statement(known_keys: Keyring, asked: list[list[int]]) -> None:
     key = made()
     assert all(found(known_keys, key) != [None] for _ in range(50))
     assert asked == [[key.id]]
@@ -70,13 +70,13 @@ def test_simultaneous_lookups_of_one_key_share_one_query(known_keys: Keyring, as
     assert asked == [[key.id]]
 
 
-def test_a_key_that_does_not_exist_is_remembered_too(known_keys: Keyring, asked: list[list[int]]) -> None:
+def test_an_unknown_key_is_cached_too(known_keys: Keyring, asked: list[list[int]]) -> None:
     stranger = KeyText(77, False, secrets.new())
     assert [found(known_keys, stranger) for _ in range(5)] == [[None]] * 5
     assert asked == [[77]]
 
 
-def test_a_wrong_secret_costs_no_statement_and_pushes_nothing_out(known_keys: Keyring, asked: list[list[int]]) -> None:
+def test_a_wrong_secret_costs_no_statement_and_evicts_no_key(known_keys: Keyring, asked: list[list[int]]) -> None:
     key = made()
     assert found(known_keys, key) != [None]
     assert found(known_keys, *(key._replace(secret=secrets.new()) for _ in range(20))) == [None] * 20
@@ -89,7 +89,7 @@ def test_a_live_key_is_not_the_test_key_of_the_same_number(known_keys: Keyring) 
     assert found(known_keys, made()._replace(sandbox=True)) == [None]
 
 
-def test_made_up_keys_push_no_valid_key_out_of_the_cache(known_keys: Keyring, asked: list[list[int]]) -> None:
+def test_made_up_keys_evict_no_valid_key_from_the_cache(known_keys: Keyring, asked: list[list[int]]) -> None:
     key = made()
     found(known_keys, key)
     found(known_keys, *(KeyText(1_000 + n, False, secrets.new()) for n in range(50)))
@@ -117,7 +117,7 @@ def test_secrets_are_compared_in_constant_time(known_keys: Keyring, monkeypatch:
     assert compared == [(key.digest, key.digest)]
 
 
-def test_a_key_that_expires_sooner_is_kept_for_no_longer(known_keys: Keyring) -> None:
+def test_a_key_is_not_cached_beyond_its_expiry(known_keys: Keyring) -> None:
     key = made()
     rows("UPDATE keys SET expires_at = now() + interval '0.2 seconds' WHERE id = %s", key.id)
 
@@ -130,7 +130,7 @@ def test_a_key_that_expires_sooner_is_kept_for_no_longer(known_keys: Keyring) ->
     asyncio.run(until_it_expires())
 
 
-def test_an_outage_reaches_everybody_and_is_not_remembered(
+def test_an_outage_is_raised_to_all_waiting_lookups_and_not_cached(
     known_keys: Keyring, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key = made()

@@ -1,4 +1,4 @@
-"""Clients and keys in the database: made, found, rotated with overlap, revoked, expired."""
+"""Clients and keys in the database: created, found, rotated with overlap, revoked, expired."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_no_two_clients_have_the_same_name() -> None:
     assert clients.create("shop", {}) is None
 
 
-def test_a_client_is_changed_in_what_is_named_only() -> None:
+def test_an_update_of_a_client_changes_only_the_given_fields() -> None:
     shop = clients.create("shop", {"rate_limit": 5, "senders": ["@shop.example"]})
     assert shop is not None
     assert clients.update(shop.id, {"rate_limit": None, "daily_quota": 7}) == shop._replace(
@@ -74,11 +74,11 @@ def test_a_key_is_found_with_its_client() -> None:
     assert found.expires_in is None
 
 
-def test_a_key_of_no_client_is_not_made() -> None:
+def test_a_key_for_an_unknown_client_is_not_created() -> None:
     assert keys.create(99, DIGEST, Grant("app", ("send",))) is None
 
 
-def test_a_key_that_would_have_expired_is_not_made() -> None:
+def test_a_key_with_an_expiry_in_the_past_is_not_created() -> None:
     assert keys.create(1, DIGEST, Grant("app", ("send",), False, datetime.now(UTC) - timedelta(days=1))) is None
 
 
@@ -91,7 +91,7 @@ def test_a_key_expires_on_the_databases_clock() -> None:
     assert live(key.id) is None
 
 
-def test_a_revoked_key_works_no_more_and_is_revoked_once() -> None:
+def test_a_revoked_key_stops_working_and_is_revoked_once() -> None:
     key = made()
     revoked = keys.revoke(key.id)
     assert revoked is not None
@@ -122,7 +122,7 @@ def test_a_rotation_without_overlap_ends_the_old_key_at_once() -> None:
     assert live(old.id) is None
 
 
-def test_a_rotation_never_lets_a_key_live_longer_than_it_was_to() -> None:
+def test_a_rotation_never_extends_the_expiry_of_the_old_key() -> None:
     old = made(datetime.now(UTC) + timedelta(hours=1))
     assert keys.rotate(old.id, NEXT, DAY) is not None
     after = keys.one(old.id)
@@ -140,7 +140,7 @@ def test_a_successor_has_the_lifetime_that_the_old_key_had() -> None:
     assert new.expires_at - new.created_at == pytest.approx(timedelta(days=30), abs=timedelta(minutes=1))
 
 
-def test_a_lifetime_to_the_end_of_time_can_be_rotated() -> None:
+def test_a_key_with_the_longest_lifetime_can_be_rotated() -> None:
     old = made(datetime(9999, 12, 30, tzinfo=UTC))
     aged(old.id, "created_at", 10 * DAY)
     new = keys.rotate(old.id, NEXT, DAY)
@@ -157,7 +157,7 @@ def test_a_revoked_expired_or_rotated_key_is_not_rotated() -> None:
     assert keys.rotate(99, NEXT, DAY) is None
 
 
-def test_a_key_that_ten_threads_rotate_at_once_is_rotated_once() -> None:
+def test_ten_simultaneous_rotations_rotate_a_key_once() -> None:
     old, barrier = made(), Barrier(10)
 
     def rotate(_: int) -> Key | None:
@@ -176,7 +176,7 @@ def test_a_key_that_ten_threads_rotate_at_once_is_rotated_once() -> None:
     assert len(keys.listed(1, 0, 100)) == 2
 
 
-def test_the_use_of_a_key_is_noted_once_a_minute() -> None:
+def test_the_last_use_of_a_key_is_recorded_at_most_once_a_minute() -> None:
     key = made()
     found = live(key.id)
     assert found is not None
@@ -212,7 +212,7 @@ def fill(number: int, client: int = 1) -> None:
     )
 
 
-def test_a_client_has_a_bounded_number_of_keys_that_work() -> None:
+def test_the_number_of_working_keys_of_a_client_is_limited() -> None:
     fill(keys.MOST_LIVE - 3)
     revoked, expired, last = made(), made(), made()
     with pytest.raises(keys.TooMany):
@@ -228,7 +228,7 @@ def test_a_client_has_a_bounded_number_of_keys_that_work() -> None:
     made(client=2)
 
 
-def test_with_all_its_keys_a_client_rotates_without_an_overlap_only() -> None:
+def test_at_the_limit_of_keys_only_a_rotation_without_overlap_is_possible() -> None:
     fill(keys.MOST_LIVE - 1)
     old = made()
     with pytest.raises(keys.TooMany):
@@ -238,7 +238,7 @@ def test_with_all_its_keys_a_client_rotates_without_an_overlap_only() -> None:
 
 
 @pytest.mark.parametrize("rotating", [False, True])
-def test_the_last_key_that_ten_threads_want_at_once_is_given_once(rotating: bool) -> None:
+def test_ten_simultaneous_requests_for_the_last_key_create_one(rotating: bool) -> None:
     old, barrier = [made() for _ in range(10)], Barrier(10)
     fill(keys.MOST_LIVE - 11)
 

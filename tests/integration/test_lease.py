@@ -72,14 +72,14 @@ def test_connections_in_use_are_not_granted_to_others_until_they_are_closed(clie
     assert other.lease.elsewhere == 10
 
 
-def test_a_process_that_needs_few_lends_the_rest_and_has_them_back(client: redis.Redis) -> None:
+def test_a_process_that_needs_few_connections_lends_the_rest_and_gets_them_back(client: redis.Redis) -> None:
     idle, busy = Process(client, wanted=2), Process(client)
     assert turns([idle, busy], bound=20) == [2, 18]
     idle.wanted = 1_000
     assert turns([idle, busy], bound=20) == [10, 10]
 
 
-def test_a_process_without_work_has_one_at_hand(client: redis.Redis) -> None:
+def test_a_process_without_work_keeps_one_connection(client: redis.Redis) -> None:
     idle, busy = Process(client, wanted=0), Process(client)
     turns([idle, busy])
     assert (idle.lease.granted, busy.lease.granted) == (1, 19)
@@ -117,7 +117,7 @@ def test_the_lease_in_redis_expires_after_all_processes_died(client: redis.Redis
         eventually(lambda: not client.exists(KEY))
 
 
-def test_a_process_that_was_paused_for_long_takes_nothing_from_others(client: redis.Redis) -> None:
+def test_a_process_paused_for_long_takes_no_connections_from_others(client: redis.Redis) -> None:
     with mock.patch.object(lease, "EXPIRES", 0.5):
         paused, other = Process(client), Process(client)
         turns([paused, other])
@@ -131,7 +131,7 @@ def test_a_process_that_was_paused_for_long_takes_nothing_from_others(client: re
 
 
 @pytest.mark.parametrize(("connections", "count"), [(1, 2), (2, 5), (3, 10), (1, 4)])
-def test_processes_take_turns_where_there_are_fewer_connections(
+def test_processes_take_turns_if_there_are_fewer_connections_than_processes(
     client: redis.Redis, connections: int, count: int
 ) -> None:
     processes = [Process(client, connections, wanted=1 + n) for n in range(count)]
@@ -154,13 +154,13 @@ def test_a_process_keeps_its_connections_for_a_turn(client: redis.Redis) -> None
         assert turns(processes, 10, bound=2) == first
 
 
-def test_processes_without_work_have_no_turn(client: redis.Redis) -> None:
+def test_processes_without_work_get_no_turn(client: redis.Redis) -> None:
     busy, idle = Process(client, 2), [Process(client, 2, wanted=0) for _ in range(5)]
     turns([busy, *idle], bound=2)
     assert busy.open == 2
 
 
-def test_the_smallest_bound_of_all_is_that_of_all(client: redis.Redis) -> None:
+def test_the_smallest_limit_among_processes_applies_to_all(client: redis.Redis) -> None:
     large, small = Process(client, 100), Process(client, 4)
     assert large.renew() == 100
     assert turns([large, small]) == [2, 2]
@@ -178,7 +178,7 @@ def test_a_limit_of_the_server_that_one_process_finds_bounds_all_processes(clien
     assert turns([one, other], bound=20) == [10, 10]
 
 
-def test_another_server_has_shares_of_its_own(client: redis.Redis) -> None:
+def test_each_server_has_its_own_shares(client: redis.Redis) -> None:
     Process(client).renew()
     assert ConnectionLease(client, lambda: "ours", "other.example.com:25", 20).renew(20, 0) == 20
     assert ConnectionLease(client, lambda: "others", MAIL, 20).renew(20, 0) == 20
@@ -248,7 +248,7 @@ class Learning(Process):
 
 
 @pytest.mark.parametrize(("admits", "shares"), [(3, [1, 1, 1]), (7, [2, 2, 3]), (12, [4, 4, 4])])
-def test_processes_share_what_the_server_admits_also_where_one_had_it_all(
+def test_processes_share_the_limit_of_the_server_although_one_had_it_all(
     client: redis.Redis, admits: int, shares: list[int]
 ) -> None:
     processes = [Learning(client) for _ in range(3)]

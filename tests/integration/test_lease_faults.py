@@ -47,7 +47,7 @@ def change(client: redis.Redis, changed: Callable[[dict[str, float]], None]) -> 
     client.set(KEY, json.dumps(found))
 
 
-def test_a_flushed_redis_grants_nobody_what_others_hold(client: redis.Redis) -> None:
+def test_a_flushed_redis_grants_no_connections_that_others_hold(client: redis.Redis) -> None:
     processes = [Process(client) for _ in range(4)]
     turns(processes, bound=20)
     for _ in range(3):
@@ -56,7 +56,7 @@ def test_a_flushed_redis_grants_nobody_what_others_hold(client: redis.Redis) -> 
         assert turns(processes, bound=20) == [5, 5, 5, 5]
 
 
-def test_a_redis_that_is_lost_right_after_a_flush_grants_nobody_what_others_hold(
+def test_a_redis_lost_after_a_flush_grants_no_connections_that_others_hold(
     client: redis.Redis, away: redis.Redis
 ) -> None:
     one, other = Process(client), Process(client)
@@ -68,7 +68,7 @@ def test_a_redis_that_is_lost_right_after_a_flush_grants_nobody_what_others_hold
     assert other.open == 10
 
 
-def test_after_a_flush_the_share_of_who_has_gone_is_free_after_the_expiry(client: redis.Redis) -> None:
+def test_after_a_flush_the_share_of_an_ended_process_is_free_after_the_expiry(client: redis.Redis) -> None:
     with mock.patch.object(lease, "EXPIRES", 0.5):
         one, gone = Process(client), Process(client)
         turns([one, gone])
@@ -77,7 +77,7 @@ def test_after_a_flush_the_share_of_who_has_gone_is_free_after_the_expiry(client
         eventually(lambda: one.renew() == 20, every=0.1)
 
 
-def test_a_clock_that_was_set_back_keeps_nobody_alive_for_longer(client: redis.Redis) -> None:
+def test_a_clock_set_back_keeps_no_dead_process_alive(client: redis.Redis) -> None:
     with mock.patch.object(lease, "EXPIRES", 0.5):
         one, dead = Process(client), Process(client)
         turns([one, dead])
@@ -86,7 +86,7 @@ def test_a_clock_that_was_set_back_keeps_nobody_alive_for_longer(client: redis.R
         eventually(lambda: one.renew() == 20, every=0.1)
 
 
-def test_a_clock_that_jumps_ahead_grants_nobody_what_others_hold(client: redis.Redis) -> None:
+def test_a_clock_that_jumps_ahead_grants_no_connections_that_others_hold(client: redis.Redis) -> None:
     processes = [Process(client) for _ in range(4)]
     turns(processes)
     change(client, lambda process: process.update(seen=process["seen"] - 3_600_000))
@@ -95,13 +95,13 @@ def test_a_clock_that_jumps_ahead_grants_nobody_what_others_hold(client: redis.R
 
 
 @pytest.mark.parametrize("rubbish", ["", "null", "[]", "{", '{"processes": 1}', "1"])
-def test_rubbish_in_its_key_is_replaced(client: redis.Redis, rubbish: str) -> None:
+def test_malformed_data_in_the_key_are_replaced(client: redis.Redis, rubbish: str) -> None:
     client.set(KEY, rubbish)
     assert Process(client).renew() == 20
     assert len(stored(client)) == 1
 
 
-def test_a_process_without_redis_from_the_start_takes_its_share_by_the_processes_it_knows(away: redis.Redis) -> None:
+def test_a_process_started_without_redis_takes_its_share_among_the_known_processes(away: redis.Redis) -> None:
     process = Process(away)
     process.lease.processes = 4
     assert process.renew() == 5
@@ -121,9 +121,7 @@ def test_each_process_has_its_share_and_no_more_when_redis_goes_away(client: red
         assert turns([busy, idle], bound=20) == [10, 10]
 
 
-def test_a_process_whose_turn_it_is_not_has_one_connection_when_redis_stays_away(
-    client: redis.Redis, away: redis.Redis
-) -> None:
+def test_without_redis_a_process_out_of_turn_has_one_connection(client: redis.Redis, away: redis.Redis) -> None:
     processes = [Process(client, 1) for _ in range(3)]
     turns(processes, bound=1)
     waiting = next(process for process in processes if not process.open)
@@ -150,7 +148,9 @@ def test_an_answer_that_is_lost_grants_nothing_twice(client: redis.Redis, away: 
 
 
 @pytest.mark.parametrize("error", [NamespaceUnknown, redis.BusyLoadingError, redis.ResponseError, redis.ReadOnlyError])
-def test_an_error_of_redis_leaves_a_process_its_connections(client: redis.Redis, error: type[redis.RedisError]) -> None:
+def test_after_an_error_of_redis_a_process_keeps_its_connections(
+    client: redis.Redis, error: type[redis.RedisError]
+) -> None:
     process = Process(client)
     with mock.patch.object(process.lease, "_share_out", side_effect=error("wrong")):
         assert process.renew() == 20
@@ -158,7 +158,7 @@ def test_an_error_of_redis_leaves_a_process_its_connections(client: redis.Redis,
     assert process.lease.granted == 0
 
 
-def test_another_programs_data_under_the_key_count_as_a_redis_that_is_away(client: redis.Redis) -> None:
+def test_foreign_data_under_the_key_count_as_an_unreachable_redis(client: redis.Redis) -> None:
     client.rpush(KEY, "1")
     process = Process(client)
     process.lease.processes = 2

@@ -241,7 +241,7 @@ def test_a_settlement_ends_the_doubt(outcome: Outcome) -> None:
     assert row(held.id)["in_doubt_since"] is None
 
 
-def test_a_lost_worker_in_doubt_ends_as_outcome_unknown_and_before_it_is_sent_again() -> None:
+def test_a_rescued_row_in_doubt_ends_as_outcome_unknown_instead_of_a_second_attempt() -> None:
     before, after = held_back(), held_back()
     lifecycle.doubt([(after.id, after.claim)])
     assert sorted(rescue()) == [before.id, after.id]
@@ -328,7 +328,7 @@ def test_only_rows_that_may_have_been_begun_cost_an_attempt() -> None:
     assert untouched["dispatch_after"] <= rows("SELECT now()")[0][0]
 
 
-def test_a_list_that_is_rescued_in_parts_costs_no_more() -> None:
+def test_a_list_rescued_in_parts_costs_no_more_attempts() -> None:
     ids, observer = accepted(10), alive(uuid4(), steady_for=31)
     lifecycle.claim(ids, uuid4(), at_once=ids[:2])
     parts = [lifecycle.rescue(observer, 30, 600, 5, 3) for _ in range(4)]
@@ -369,7 +369,7 @@ def test_rescue_fails_rows_that_have_no_attempt_left() -> None:
     assert (stored["status"], stored["failure_reason"], stored["retry_count"]) == ("failed", "exhausted", 0)
 
 
-def test_after_an_outage_no_worker_counts_as_dead_until_an_observer_is_steady() -> None:
+def test_after_an_outage_no_worker_is_rescued_until_the_observer_is_steady() -> None:
     held = claimed(alive(uuid4(), steady_for=100, seen_ago=300))
     fresh = alive(uuid4(), steady_for=29)
     assert lifecycle.rescue(fresh, 30, 600, 5, 100) == []

@@ -1,4 +1,4 @@
-"""The record of what a worker may have begun, by which rescue decides; and throttled notifications."""
+"""The record of the notifications that a worker may have begun, which rescue uses; and throttled notifications."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_only_rows_that_may_be_begun_at_once_count_as_begun_after_the_worker_die
     assert [row(id)["alone"] for id in ids] == [False, True, True, False, False, False]
 
 
-def test_each_claim_decides_anew_what_may_be_begun_at_once() -> None:
+def test_each_claim_sets_anew_which_rows_may_be_begun_at_once() -> None:
     [id] = accepted()
     [first] = lifecycle.claim([id], WORKER)
     lifecycle.release([owner(first)])
@@ -60,7 +60,7 @@ def test_each_claim_decides_anew_what_may_be_begun_at_once() -> None:
 
 
 @pytest.mark.parametrize("at_once", [None, ()], ids=["all", "none"])
-def test_claim_leaves_rows_that_are_not_pending_whatever_may_be_begun(
+def test_claim_leaves_rows_that_are_not_pending_whichever_may_be_begun(
     at_once: tuple[int, ...] | None,
 ) -> None:
     held, [cancelled] = claimed(), accepted()
@@ -99,7 +99,7 @@ def test_the_record_of_another_worker_does_not_count_for_the_present_owner() -> 
     assert (status(id), lost([id])) == ("pending", [])
 
 
-def test_a_record_of_final_rows_moves_nothing() -> None:
+def test_a_record_of_the_next_ids_does_not_change_final_rows() -> None:
     held = claimed(WORKER)
     settle(lifecycle.sent(held, attempt()))
     lifecycle.begin(Sending(WORKER, [held.id]))
@@ -128,7 +128,7 @@ def test_the_next_ids_are_recorded_even_if_the_claim_was_lost() -> None:
     assert recorded() == {WORKER: [other]}
 
 
-def test_the_record_stays_if_nothing_comes_next() -> None:
+def test_the_record_of_the_next_ids_is_kept_if_none_follow() -> None:
     first, second = lifecycle.claim(accepted(2), WORKER, at_once=())
     lifecycle.begin(Sending(WORKER, [first.id, second.id]))
     assert settle(lifecycle.sent(first, attempt()))
@@ -230,7 +230,7 @@ def test_the_first_two_rows_of_an_older_workers_list_may_have_been_begun() -> No
     assert lost(ids) == [*ids[1:3], *ids[5:7]]
 
 
-def test_older_and_newer_workers_are_told_apart() -> None:
+def test_older_and_newer_workers_are_distinguished() -> None:
     old, new, worker = accepted(4), accepted(4), uuid4()
     of_an_older_version(old, uuid4(), dict.fromkeys(old, 0))
     lifecycle.claim(new, worker, at_once=new[3:])

@@ -92,7 +92,7 @@ def test_a_breaker_is_shown_with_its_reason() -> None:
     assert live_stats.providers()[0].probe_in is None
 
 
-def test_a_worker_tells_what_it_has_done() -> None:
+def test_the_counts_of_a_worker_are_stored() -> None:
     worker = uuid4()
     workers.seen(workers.Heartbeat(worker, "host", 7, 8, {}, {"sent": 3}), 30)
     workers.seen(workers.Heartbeat(worker, "host", 7, 8, {}, {"sent": 5, "failed": 1}), 30)

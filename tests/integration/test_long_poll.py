@@ -1,4 +1,4 @@
-"""GET ...?wait=: answered when it ends, when the time is over, when the server stops; and nobody is in the way."""
+"""GET ...?wait=: answered at the final status, after the wait, or when the server stops."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ WAITING = 8
 def api(module_database_url: str, redis_server: Valkey) -> Iterator[Api]:
     with (
         configured(database_url=module_database_url) as settings,
-        running(module_database_url, redis_server.url, long_poll_waiting=WAITING, web_concurrency=1) as api,
+        running(module_database_url, redis_server.url, stream_listeners=WAITING, web_concurrency=1) as api,
     ):
         database.bind(settings.database)
         with database.connection():
@@ -114,7 +114,7 @@ def test_a_long_poll_for_an_unknown_notification_is_a_404(api: Api) -> None:
 @pytest.mark.parametrize(
     "query", ["wait=0", "wait=61", "wait=x", "wait=1.5", "wait=-1", "wait=", "wait=1&wait=2", "for=1"]
 )
-def test_a_wait_that_makes_no_sense_is_refused(api: Api, query: str) -> None:
+def test_an_invalid_wait_is_refused(api: Api, query: str) -> None:
     id = api.client.notify("a@example.com").json["id"]
     refused = api.client.get(f"{NOTIFICATIONS}/{id}?{query}")
     assert refused.status == 400
@@ -153,7 +153,7 @@ def test_the_database_is_not_queried_while_no_long_poll_waits(api: Api) -> None:
     eventually(lambda: not asking(api))
 
 
-def test_a_stop_answers_all_who_wait(tmp_path: Path, database_url: str, redis_server: Valkey) -> None:
+def test_a_stop_answers_all_waiting_long_polls(tmp_path: Path, database_url: str, redis_server: Valkey) -> None:
     servers = {"database_url": database_url, "redis_url": redis_server.url, "smtp_url": NOWHERE}
     api = Api(tmp_path, **servers, shutdown_grace=LONG)
     api.start_api(processes=1)

@@ -86,7 +86,7 @@ def valid(index: str) -> bool:
     return bool(state)
 
 
-def test_an_after_migration_waits_until_it_is_asked_for(future: Write) -> None:
+def test_an_after_migration_is_applied_only_on_request(future: Write) -> None:
     future("9001_note", NOTE)
     future("9002_no_note_after", 'Statement("ALTER TABLE notifications DROP COLUMN note"),')
     future("9003_other", 'Statement("CREATE TABLE other (id bigint)"),')
@@ -118,7 +118,7 @@ def test_an_after_migration_is_refused_while_an_older_program_is_connected(futur
         assert finish() == ["9001_note", "9002_no_note_after"]
 
 
-def test_the_names_of_connections_tell_the_last_known_migration() -> None:
+def test_connection_names_contain_the_last_known_migration() -> None:
     last = max(path.name[:4] for path in migrations.DIRECTORY.glob("[0-9]*.py"))
     assert rows("SHOW application_name") == [(f"notification-system {last}",)]
 
@@ -164,7 +164,7 @@ def test_a_corrected_migration_continues_after_its_last_completed_step(future: W
     assert (rows("SELECT id FROM other"), "note" in columns()) == ([(1,)], True)
 
 
-def test_rows_are_filled_in_small_batches(future: Write) -> None:
+def test_existing_rows_are_updated_in_small_batches(future: Write) -> None:
     ended(count=25)
     fill = "UPDATE notifications SET note = '' WHERE id IN (SELECT id FROM notifications WHERE note IS NULL LIMIT 10)"
     future("9001_note", NOTE, f'Repeated("{fill}"),')
@@ -228,7 +228,9 @@ def test_two_migrations_at_once_that_build_an_index_do_not_deadlock(future: Writ
     assert sorted(applied) == [[], ["9001_note"]]
 
 
-def test_a_new_database_gets_everything_at_once(postgres_server: Postgres, own_store: Settings, future: Write) -> None:
+def test_a_new_database_gets_all_migrations_at_once(
+    postgres_server: Postgres, own_store: Settings, future: Write
+) -> None:
     future("9001_note", NOTE)
     future("9002_no_note_after", 'Statement("ALTER TABLE notifications DROP COLUMN note"),')
     database.close()

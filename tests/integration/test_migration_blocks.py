@@ -99,7 +99,7 @@ def test_ids_continue_after_the_last_one() -> None:
 
 
 @pytest.mark.usefixtures("before")
-def test_an_empty_database_begins_at_one() -> None:
+def test_the_first_id_of_an_empty_database_is_one() -> None:
     migrated()
     assert accepted(2) == [1, 2]
 
@@ -138,7 +138,7 @@ def test_the_first_block_gets_a_bound_and_is_dropped_like_any_other() -> None:
 
 
 @pytest.mark.usefixtures("before")
-def test_a_schema_that_was_migrated_differs_from_a_plain_one_in_nothing_but_blocks() -> None:
+def test_a_migrated_schema_differs_from_an_unpartitioned_one_only_in_blocks() -> None:
     shape = (
         "SELECT attname, atttypid, attnotnull, attstorage FROM pg_attribute WHERE attrelid = 'notifications'::regclass"
         " AND attnum > 0 ORDER BY attnum"

@@ -76,7 +76,9 @@ def befores_first(server: Postgres, directory: Path, monkeypatch: pytest.MonkeyP
         return shape()
 
 
-def test_the_order_does_not_matter(postgres_server: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_permitted_order_of_migrations_gives_the_same_schema(
+    postgres_server: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert befores_first(postgres_server, tmp_path, monkeypatch) == after_another(postgres_server)
 
 

@@ -1,4 +1,4 @@
-"""The OpenAPI document is valid, complete, and its examples are true."""
+"""The OpenAPI document is valid and complete, and its examples are correct."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_every_route_is_documented_and_every_path_is_a_route() -> None:
     assert {path: item.keys() & METHODS for path, item in document()["paths"].items()} == routes
 
 
-def test_every_example_keeps_to_its_schema(contract: Contract) -> None:
+def test_every_example_matches_its_schema(contract: Contract) -> None:
     checked = 0
     for place, node in _found(contract.document):
         if isinstance(node, dict) and "schema" in node:
@@ -181,7 +181,7 @@ def test_no_two_named_lists_share_a_value(contract: Contract) -> None:
 
 
 @pytest.mark.parametrize("name", REQUESTS)
-def test_a_request_that_is_accepted_keeps_to_the_document(contract: Contract, name: str) -> None:
+def test_every_accepted_request_matches_the_document(contract: Contract, name: str) -> None:
     """A named list of values may be longer than that of a request, never shorter."""
     checked = Schema(name, read({})).document
     published = contract.validator(f"/components/schemas/{checked['title']}")

@@ -1,4 +1,4 @@
-"""Paused: accepted, stored, not sent; and after the resume nothing was forgotten."""
+"""Paused notifications are accepted, stored and not sent; after the resume all are sent."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_a_client_is_paused_alone() -> None:
 
 
 @both
-def test_the_relay_parks_what_is_paused_and_does_not_meet_it_again(held: tuple[str, str]) -> None:
+def test_the_relay_parks_paused_notifications_and_does_not_read_them_again(held: tuple[str, str]) -> None:
     ids = overdue(3)
     pauses.pause(*held)
     assert [d.parked for d in relay.take_due("normal", GRACE, 0, 100, HOUR)] == [True] * 3
@@ -120,7 +120,7 @@ def test_a_parked_notification_that_is_due_later_returns_when_it_is_due() -> Non
     assert stored["dispatch_after"] == stored["next_attempt_at"]
 
 
-def test_a_pause_that_is_set_again_before_all_came_back_holds_again() -> None:
+def test_a_pause_set_again_during_a_resume_holds_the_rest() -> None:
     overdue(2)
     pauses.pause(*MINE)
     due()
@@ -167,7 +167,7 @@ def test_a_parked_notification_can_be_cancelled_rescheduled_or_expired() -> None
     assert due() == [moved]
 
 
-def test_a_failed_one_that_is_retried_while_paused_waits_too() -> None:
+def test_a_failed_notification_retried_during_a_pause_waits() -> None:
     held = claimed()
     lifecycle.settle([lifecycle.failed(held, attempt("refused"), "rejected")], GRACE, time.monotonic())
     pauses.pause(*MINE)
@@ -178,7 +178,7 @@ def test_a_failed_one_that_is_retried_while_paused_waits_too() -> None:
     assert row(held.id)["parked"]
 
 
-def test_a_claim_after_the_resume_unparks() -> None:
+def test_a_claim_after_the_resume_clears_the_mark_parked() -> None:
     [id] = overdue()
     pauses.pause(*MINE)
     due()
@@ -204,7 +204,7 @@ def test_a_resume_during_a_relay_leaves_no_notification_parked() -> None:
         lifecycle.claim(ids, uuid4())
 
 
-def test_a_resume_waits_for_the_relay_that_goes_by_the_pause() -> None:
+def test_a_resume_waits_for_a_relay_that_has_read_the_pause() -> None:
     overdue(1)
     pauses.pause(*MINE)
     with database.atomic():
@@ -225,7 +225,7 @@ def _impatiently(call: Callable[[], object]) -> str:
     return "did not wait"
 
 
-def test_many_that_resume_bring_each_row_back_once() -> None:
+def test_simultaneous_resumes_return_each_row_once() -> None:
     ids = overdue(200)
     pauses.pause(*MINE)
     relay.take_due("normal", GRACE, 0, 1000, HOUR)

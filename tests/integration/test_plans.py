@@ -1,4 +1,4 @@
-"""However much waits, and whatever the planner knows of it: no statement reads more than it moves.
+"""No statement reads more rows than it changes, whatever the size of the backlog and the statistics of the planner.
 
 What is prepared is planned anew after an ANALYZE, and autovacuum analyzes in the middle of a backlog too.
 """
@@ -90,7 +90,7 @@ BEFORE = {
     "move",
     [relayed, claimed_and_settled, accepted, accepted_once, expired, cancelled, redriven, brought_back],
 )
-def test_a_backlog_that_was_analyzed_is_not_read_for_the_sake_of_a_few(
+def test_a_large_analyzed_backlog_is_not_scanned_to_find_a_few_rows(
     backlog: list[int], move: Callable[[list[int]], None]
 ) -> None:
     with connection():

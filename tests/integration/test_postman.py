@@ -73,7 +73,7 @@ def variables(api: Api) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("item", requests() * 2, ids=lambda item: str(item["name"]))
-def test_a_request_is_answered_as_the_collection_says_also_in_the_second_run(
+def test_each_request_of_the_collection_is_answered_as_described_in_two_runs(
     api: Api, variables: dict[str, str], item: Any
 ) -> None:
     if begins_a_run(item):
@@ -107,13 +107,13 @@ def test_the_collection_covers_every_operation_and_the_faults_of_each_kind(api: 
     }
 
 
-def test_the_collection_is_what_its_generator_makes_of_the_contract() -> None:
+def test_the_collection_matches_the_output_of_its_generator() -> None:
     made = subprocess.run([sys.executable, "docs/postman.py"], cwd=ROOT, capture_output=True, check=True)
 
     assert FILE.read_bytes() == made.stdout, "run: python docs/postman.py > docs/postman_collection.json"
 
 
-def test_an_operation_that_is_in_no_step_ends_the_generator(tmp_path: Path) -> None:
+def test_the_generator_fails_for_an_operation_without_a_step(tmp_path: Path) -> None:
     for name in ("docs/postman.py", "docs/postman_walk.py", "api/schemas/openapi.json"):
         copy = tmp_path / name
         copy.parent.mkdir(parents=True, exist_ok=True)
@@ -124,7 +124,7 @@ def test_an_operation_that_is_in_no_step_ends_the_generator(tmp_path: Path) -> N
     assert b"no step for showLimits" in made.stderr
 
 
-def test_the_parts_of_each_url_are_those_of_the_whole() -> None:
+def test_the_parts_of_each_url_match_the_whole_url() -> None:
     for item in requests():
         url = item["request"]["url"]
         query = "&".join(f"{part['key']}={part['value']}" for part in url.get("query", []))
@@ -138,7 +138,7 @@ def test_the_collection_has_version_2_1_and_the_expected_variables() -> None:
     }
 
 
-def test_a_run_leaves_alone_what_was_there_before(api: Api) -> None:
+def test_a_run_of_the_collection_does_not_change_existing_data(api: Api) -> None:
     """Whatever it deletes, erases or takes off the suppression list has the number of the run in its name."""
     removing = [i["request"]["url"]["raw"] for i in requests() if i["request"]["method"] == "DELETE"]
     named = [url for url in removing if "/templates/" in url or "/suppressions/" in url]

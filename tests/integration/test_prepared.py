@@ -1,4 +1,4 @@
-"""Statements that are planned now and then: the same rows, whatever becomes of what was prepared."""
+"""Prepared statements: they return the same rows after every loss of a prepared statement."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ def test_a_repeated_statement_is_prepared_and_returns_the_same_rows() -> None:
     assert planned() == 1
 
 
-def test_an_array_of_texts_becomes_what_the_statement_says() -> None:
+def test_an_array_of_texts_is_cast_as_the_statement_says() -> None:
     for _ in range(3):
         sql = "SELECT unnest(%s::jsonb[]), unnest(%s::timestamptz[]) IS NULL"
         assert prepared.prepared("test", sql, ['{"a": 1}'], [None]) == [({"a": 1}, True)]
 
 
-def test_every_kind_of_value_comes_through_as_it_went_in() -> None:
+def test_every_type_of_value_is_returned_unchanged() -> None:
     arrays = {
         "text": ['"', "\\", "{}", ",", "", "null", "NULL", None, " a ", "é\n\t'"],
         "bigint": [1, -(2**63), None],
@@ -84,7 +84,7 @@ def test_statements_in_a_transaction_are_not_prepared() -> None:
         assert planned() == 0
 
 
-def test_a_new_connection_begins_with_nothing() -> None:
+def test_a_new_connection_has_no_prepared_statements() -> None:
     for _ in range(2):
         prepared.prepared("test", SQL, *VALUES)
     database.close()
@@ -94,7 +94,7 @@ def test_a_new_connection_begins_with_nothing() -> None:
     assert planned() == 1
 
 
-def test_a_value_that_is_refused_is_refused_as_ever() -> None:
+def test_a_refused_value_raises_the_same_error_as_without_preparing() -> None:
     for _ in range(2):
         prepared.prepared("test", "SELECT %s::text::bigint", "1")
 

@@ -1,4 +1,4 @@
-"""The queue of one provider: what its senders take, give back and hand back, and what they may begin."""
+"""The queue of one provider: which notifications its senders take, put back, release and may begin."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests import loops
 from tests.eventually import eventually
 from tests.integration.delivering import Process
 from tests.integration.rows import history, passed, row, status
-from tests.integration.test_deliver import Make, accept, make, many
+from tests.integration.test_delivery import Make, accept, make, many
 from tests.smtp import Reply, SmtpServer
 from tests.smtp.limits import Limits
 
@@ -116,7 +116,7 @@ def test_a_stopping_worker_releases_unbegun_notifications_and_records_begun_ones
     assert free(process) == lifecycle.AHEAD * connections
 
 
-def test_notifications_that_may_not_be_begun_at_once_are_sent_after_a_record_of_it(
+def test_later_notifications_of_a_list_are_sent_after_their_beginning_is_recorded(
     make: Make, smtp_server: SmtpServer
 ) -> None:
     process = make(connections=2)
@@ -128,9 +128,7 @@ def test_notifications_that_may_not_be_begun_at_once_are_sent_after_a_record_of_
     assert free(process) == lifecycle.AHEAD * 2
 
 
-def test_a_worker_that_was_taken_for_dead_while_it_waited_to_begin_sends_nothing(
-    make: Make, smtp_server: SmtpServer
-) -> None:
+def test_a_worker_declared_dead_while_it_waited_to_begin_sends_nothing(make: Make, smtp_server: SmtpServer) -> None:
     process, ids = make(connections=1), many(3)
     asked, let_go, real = threading.Event(), threading.Event(), lifecycle.begin
 
@@ -184,7 +182,9 @@ def no_connection(process: Process) -> Iterator[None]:
         yield
 
 
-def test_a_message_without_a_connection_comes_again_for_what_is_still_due(make: Make, smtp_server: SmtpServer) -> None:
+def test_a_message_without_a_connection_is_retried_for_its_due_notifications(
+    make: Make, smtp_server: SmtpServer
+) -> None:
     process, [sent, due] = make(connections=1), many(2)
     process.deliver([sent])
     with no_connection(process), pytest.raises(Again) as again:
@@ -193,7 +193,7 @@ def test_a_message_without_a_connection_comes_again_for_what_is_still_due(make: 
     assert (history(sent), history(due), status(due)) == (["sent"], [], "pending")
 
 
-def test_a_message_without_a_connection_is_done_when_others_have_sent_all(make: Make) -> None:
+def test_a_message_without_a_connection_is_done_when_others_sent_its_notifications(make: Make) -> None:
     process, ids = make(connections=1), many(2)
     process.deliver(ids)
     with no_connection(process):
@@ -221,7 +221,7 @@ def test_a_mail_that_is_throttled_is_sent_later_at_no_cost(make: Make, smtp_serv
     assert free(process) > 0
 
 
-def test_a_mail_that_is_throttled_for_as_long_as_its_list_may_take_is_put_off_at_no_cost(
+def test_a_mail_throttled_for_the_whole_time_of_its_list_is_postponed_at_no_cost(
     make: Make, smtp_server: SmtpServer
 ) -> None:
     smtp_server.on("rcpt", TOO_FAST, times=None)
@@ -235,7 +235,7 @@ def test_a_mail_that_is_throttled_for_as_long_as_its_list_may_take_is_put_off_at
     assert not process.breaker.open
 
 
-def test_a_mail_that_was_throttled_for_too_long_is_an_attempt(make: Make, smtp_server: SmtpServer) -> None:
+def test_a_mail_throttled_for_longer_than_the_limit_costs_an_attempt(make: Make, smtp_server: SmtpServer) -> None:
     smtp_server.on("rcpt", TOO_FAST, times=None)
     process, [id] = make(connections=1, smtp_throttled_max=60), many(1)
     rows("UPDATE notifications SET throttled_since = now() - interval '61 s' WHERE id = %s", id)
@@ -254,7 +254,7 @@ def test_all_mails_are_sent_over_the_fewer_connections_that_the_server_admits(
     assert sorted(recipients(smtp_server)) == sorted(f"{n}@example.com" for n in range(40))
 
 
-def test_a_limit_that_shrinks_to_nothing_and_grows_again_leaves_nobody_waiting(
+def test_all_mails_are_sent_after_the_limit_of_connections_fell_to_zero_and_rose(
     make: Make, smtp_server: SmtpServer
 ) -> None:
     process, ids = make(connections=3), many(12)
@@ -268,7 +268,7 @@ def test_a_limit_that_shrinks_to_nothing_and_grows_again_leaves_nobody_waiting(
     assert free(process) == lifecycle.AHEAD * 3
 
 
-def test_a_connection_without_work_is_closed_after_its_time(
+def test_an_idle_connection_is_closed_after_its_time(
     make: Make, smtp_server: SmtpServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(provider_queue, "SWEEP", 0.1)
@@ -283,7 +283,7 @@ def test_a_connection_without_work_is_closed_after_its_time(
 # the end
 
 
-def test_closing_waits_for_what_was_begun_and_hands_back_the_rest(make: Make, smtp_server: SmtpServer) -> None:
+def test_closing_waits_for_begun_mails_and_releases_the_others(make: Make, smtp_server: SmtpServer) -> None:
     process, ids = make(connections=3), many(12)
     smtp_server.on("dot", SLOWLY, times=None)
     with delivered(process, ids):

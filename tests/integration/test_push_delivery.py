@@ -1,4 +1,4 @@
-"""Push messages in a worker: each goes through a provider that reaches its recipient, and what is recorded."""
+"""Push messages in a worker: each goes through a provider that reaches its recipient; and the recorded outcomes."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_the_row_names_the_provider_that_sends_it_while_it_is_under_way(world: W
     assert (ids[1], "apns") in seen
 
 
-def test_while_one_service_is_down_its_messages_wait_at_no_cost_and_the_others_go_on(world: World) -> None:
+def test_messages_of_a_service_that_is_down_wait_at_no_cost_while_others_are_sent(world: World) -> None:
     process = world.start()
     world.apns_server.refuse()
     for id in accept("apns", "apns"):
@@ -135,7 +135,7 @@ def test_a_service_is_tested_with_a_message_that_it_can_take(world: World) -> No
     eventually(lambda: not rows("SELECT name FROM providers WHERE opened_at IS NOT NULL"))
 
 
-def test_a_message_that_no_provider_reaches_waits_and_says_for_what(world: World) -> None:
+def test_a_message_without_a_suitable_provider_waits_with_the_reason(world: World) -> None:
     process = world.start("fcm")
     ids = accept("apns", "fcm")
 
@@ -191,7 +191,7 @@ def test_an_unknown_outcome_is_sent_again_with_the_same_id_or_held(
     assert len(world.apns.sink) == (2 if on_uncertain == "resend" else 1)
 
 
-def test_with_hold_a_kept_claim_reaches_the_service_once_whatever_goes_wrong(world: World) -> None:
+def test_with_hold_a_message_reaches_the_service_at_most_once_under_any_fault(world: World) -> None:
     process = world.start("apns")
     faults: list[Callable[[http2_server.Exchange], None]] = [
         *(http2_server.drop_after, http2_server.goaway_before, http2_server.goaway_then_drop),

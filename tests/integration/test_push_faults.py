@@ -1,4 +1,4 @@
-"""Push services that refuse, hang, break off or answer nonsense: the outcome is what can be known, and no more."""
+"""Push services that refuse, hang, disconnect or answer nonsense: the outcome claims no more than is known."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_a_connection_that_breaks_after_the_message_is_uncertain(kind: str, tmp_
     assert len(fake.sink) == (1 if kind == "push+https" else 2)  # which knows the idempotency key
 
 
-def test_wherever_fcms_answer_breaks_off_the_message_is_uncertain_until_its_id_is_known(tmp_path: Path) -> None:
+def test_an_answer_of_fcm_cut_off_before_the_id_leaves_the_message_uncertain(tmp_path: Path) -> None:
     with service("fcm", tmp_path) as (given, fake, pusher):
         pusher.send()
         whole = len(Fcm.taken(1).octets)
@@ -96,9 +96,7 @@ def test_a_server_error_after_the_message_is_uncertain(kind: str, status: int, t
 
 
 @OF_ALL
-def test_a_wait_that_is_asked_for_slows_down_all_messages_unless_a_client_chose_the_server(
-    kind: str, tmp_path: Path
-) -> None:
+def test_a_requested_wait_delays_all_messages_unless_the_client_chose_the_server(kind: str, tmp_path: Path) -> None:
     with service(kind, tmp_path) as (given, fake, pusher):
         warm(kind, pusher, fake)
         given.faults.append(answering(kind, 429, b"{}", Retry_After="120"))
@@ -136,7 +134,7 @@ def test_an_unregistered_token_of_fcm_is_suppressed_and_a_bare_404_suppresses_no
     assert bare.suppress is None
 
 
-def test_wherever_apples_answer_breaks_off_the_message_is_uncertain_if_it_was_taken(tmp_path: Path) -> None:
+def test_an_answer_of_apple_cut_off_anywhere_leaves_a_taken_message_uncertain(tmp_path: Path) -> None:
     with service("apns", tmp_path) as (given, fake, pusher):
         assert isinstance(given, Http2Server)
         pusher.send()
@@ -169,7 +167,7 @@ def registered_at(moment: str | None) -> Any:
         ("2026-04-30T23:59:60.5Z", 0),
     ],
 )
-def test_a_token_that_apple_says_has_ended_is_suppressed_unless_it_was_registered_after_that(
+def test_a_token_ended_at_apple_is_suppressed_unless_registered_later(
     registered: str | None, suppress: int | None, tmp_path: Path
 ) -> None:
     with service("apns", tmp_path) as (given, _, pusher):
@@ -195,7 +193,7 @@ def test_a_410_of_apple_without_its_reason_suppresses_nothing(body: object, tmp_
 
 
 @pytest.mark.parametrize("timestamp", [2**62, -(2**62), "soon", None, True, 1.5])
-def test_a_410_of_apple_with_a_senseless_time_still_ends_the_token(timestamp: object, tmp_path: Path) -> None:
+def test_a_410_of_apple_with_an_invalid_time_still_suppresses_the_token(timestamp: object, tmp_path: Path) -> None:
     with service("apns", tmp_path) as (given, _, pusher):
         given.faults.append(answering("apns", 410, {"reason": "Unregistered", "timestamp": timestamp}))
         error = pusher.failure()
@@ -214,7 +212,7 @@ def test_a_subscription_that_has_ended_is_suppressed(status: int, tmp_path: Path
     assert error.suppress == 0
 
 
-def test_a_service_of_ones_own_says_by_410_that_a_token_has_ended(tmp_path: Path) -> None:
+def test_a_410_of_a_custom_service_suppresses_the_token(tmp_path: Path) -> None:
     with service("push+https", tmp_path) as (given, _, pusher):
         given.faults.append(answering("push+https", 410, b"gone: you said hush-hush"))
         error = pusher.failure()  # which looks for the token
@@ -262,7 +260,7 @@ def test_an_answer_that_repeats_the_access_token_is_stored_without_it(tmp_path: 
         "https://nowhere.invalid/",
     ],
 )
-def test_a_url_that_leads_inside_is_not_called(url: str, tmp_path: Path) -> None:
+def test_a_url_with_an_internal_address_is_not_called(url: str, tmp_path: Path) -> None:
     with service("webpush", tmp_path) as (given, fake, pusher):
         pusher.close()
         guarded = type(pusher)("webpush", f"webpush://ops%40example.com?key={tmp_path}/webpush.pem")
@@ -283,9 +281,7 @@ NOT_PROCESSED: Faults = {
 
 
 @pytest.mark.parametrize("name", sorted(NOT_PROCESSED))
-def test_what_apple_has_certainly_not_processed_is_deferred_and_the_next_message_arrives(
-    name: str, tmp_path: Path
-) -> None:
+def test_a_message_that_apple_has_not_processed_is_deferred_and_the_next_arrives(name: str, tmp_path: Path) -> None:
     with service("apns", tmp_path) as (given, fake, pusher):
         assert isinstance(given, Http2Server)
         given.faults.append(NOT_PROCESSED[name])
@@ -347,7 +343,7 @@ def test_an_answer_that_comes_twice_changes_nothing(tmp_path: Path) -> None:
     assert len(fake.sink) == 2
 
 
-def test_a_server_that_does_not_answer_holds_half_of_the_senders_and_then_rests(
+def test_a_server_that_does_not_answer_occupies_half_of_the_senders_and_then_rests(
     tmp_path: Path,
 ) -> None:
     with service("webpush", tmp_path, IMPATIENT) as (given, fake, pusher):

@@ -1,4 +1,4 @@
-"""Push messages that arrive, and what is in them."""
+"""Push messages that are sent, and their content."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_a_message_is_taken_and_the_receipt_has_the_services_id(kind: str, tmp_p
     assert "Hello" in str(taken.content)
 
 
-def test_fcm_gets_what_replaces_the_first_copy_on_every_kind_of_device(tmp_path: Path) -> None:
+def test_fcm_gets_the_fields_that_replace_the_first_copy_on_every_device(tmp_path: Path) -> None:
     options = {"data": {"order": "7"}, "badge": 3, "sound": "default", "url": "https://example.com/7"}
     rich = MESSAGES["fcm"]._replace(mail=options, expires_at=SOON, queue="push.high")
     with service("fcm", tmp_path) as (_, fake, pusher):
@@ -79,7 +79,7 @@ def test_apns_gets_the_headers_that_replace_the_first_copy(tmp_path: Path) -> No
     assert len(headers["apns-id"]) == 36
 
 
-def test_a_browser_can_read_what_it_gets_and_the_server_cannot(tmp_path: Path) -> None:
+def test_a_web_push_message_can_be_decrypted_by_the_browser_only(tmp_path: Path) -> None:
     rich = MESSAGES["webpush"]
     rich = rich._replace(mail={**(rich.mail or {}), "data": {"a": "ü"}, "url": "/7"}, expires_at=SOON)
     with service("webpush", tmp_path) as (server, fake, pusher):
@@ -97,7 +97,7 @@ def test_a_browser_can_read_what_it_gets_and_the_server_cannot(tmp_path: Path) -
     assert first.body[:85] != second.body[:85]  # the salt and the key are new
 
 
-def test_without_an_end_web_push_keeps_a_message_for_four_weeks(tmp_path: Path) -> None:
+def test_web_push_keeps_a_message_without_expiry_for_four_weeks(tmp_path: Path) -> None:
     with service("webpush", tmp_path) as (_, fake, pusher):
         pusher.send()
 
@@ -114,7 +114,7 @@ def test_the_access_token_is_fetched_once_for_many_senders(tmp_path: Path) -> No
     assert fake.tokens == 1
 
 
-def test_an_access_token_that_is_refused_is_replaced_once_for_all_and_nothing_is_lost(tmp_path: Path) -> None:
+def test_a_refused_access_token_is_replaced_once_and_no_message_is_lost(tmp_path: Path) -> None:
     with service("fcm", tmp_path) as (_, fake, pusher):
         assert isinstance(fake, Fcm)
         pusher.send()
@@ -127,7 +127,7 @@ def test_an_access_token_that_is_refused_is_replaced_once_for_all_and_nothing_is
     assert len(fake.sink) == 11
 
 
-def test_an_account_that_is_refused_twice_is_down(tmp_path: Path) -> None:
+def test_an_account_refused_with_a_new_token_means_that_the_provider_is_down(tmp_path: Path) -> None:
     with service("fcm", tmp_path) as (_, fake, pusher):
         assert isinstance(fake, Fcm)
         fake.valid_from = 9
@@ -170,7 +170,7 @@ def test_a_message_that_another_worker_has_claimed_is_not_sent(kind: str, tmp_pa
     assert not fake.sink
 
 
-def test_a_service_of_ones_own_gets_recipients_of_all_kinds_and_each_message_once(tmp_path: Path) -> None:
+def test_a_custom_service_gets_recipients_of_all_kinds_and_each_message_once(tmp_path: Path) -> None:
     with service("push+https", tmp_path) as (_, fake, pusher):
         for number, kind in enumerate(("fcm", "apns", "webpush")):
             message = MESSAGES[kind]._replace(id=number, expires_at=SOON)

@@ -117,7 +117,7 @@ def test_many_observers_rescue_a_row_once() -> None:
         assert [row(c.id)["attempt_count"] for c in held] == [1] * 5
 
 
-def test_redrive_twice_at_once_is_one() -> None:
+def test_two_simultaneous_redrives_of_a_row_are_one() -> None:
     for _ in range(ROUNDS):
         held = claimed()
         lifecycle.settle([lifecycle.failed(held, attempt("refused"), "rejected")], GRACE, time.monotonic())
@@ -134,7 +134,7 @@ def test_reschedule_and_claim_never_both_win() -> None:
         assert status(id) == ("processing" if any(isinstance(r, list) and r for r in results) else "pending")
 
 
-def test_redrive_of_many_twice_at_once_moves_each_once() -> None:
+def test_two_simultaneous_redrives_of_many_rows_move_each_once() -> None:
     for _ in range(ROUNDS):
         ids = [failed() for _ in range(20)]
         moved = at_once([partial(lifecycle.redrive_all, CLIENT, {}, None, 100)] * 4)

@@ -56,7 +56,7 @@ def test_all_processes_together_keep_to_the_rate(client: redis.Redis, rate: floa
     assert 1 <= number <= rate * (seconds + BURST) + 1
 
 
-def test_a_quiet_provider_saves_nothing_up(client: redis.Redis) -> None:
+def test_an_unused_rate_is_not_saved_up(client: redis.Redis) -> None:
     begun([shared(client, 20)], 0.2)
     quiet_until = time.monotonic() + 1.0
     while time.monotonic() < quiet_until:
@@ -75,7 +75,7 @@ def test_each_process_gets_an_equal_part_while_redis_is_away() -> None:
     assert 4 <= number <= 40 * seconds + 4
 
 
-def test_it_continues_when_redis_has_lost_its_data_or_its_clock_was_set_back(client: redis.Redis) -> None:
+def test_the_rate_holds_after_redis_lost_its_data_or_its_clock_was_set_back(client: redis.Redis) -> None:
     rate = shared(client, 50)
     assert begun([rate], 0.2)[0] >= 1
     client.flushall()
@@ -84,7 +84,7 @@ def test_it_continues_when_redis_has_lost_its_data_or_its_clock_was_set_back(cli
     assert begun([rate], 0.2)[0] >= 1
 
 
-def test_what_was_begun_without_room_is_owed(client: redis.Redis) -> None:
+def test_mails_begun_above_the_rate_are_deducted_later(client: redis.Redis) -> None:
     rate = shared(client, 10)
 
     async def overdrawn() -> None:

@@ -1,4 +1,4 @@
-"""Which rows the relay enqueues again, and which it leaves alone."""
+"""The rows that the relay enqueues again, and those that it leaves."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_all_workers_know_the_oldest_message_that_a_live_worker_has_not_begun() 
     assert 20 <= oldest < 500
 
 
-def test_a_notification_that_was_never_enqueued_waits_for_no_other_message() -> None:
+def test_a_notification_that_was_never_enqueued_is_relayed_at_once() -> None:
     held = claimed()
     [enqueued] = accepted()
     passed(GRACE + 1, enqueued)
@@ -127,7 +127,7 @@ def owned(client: int, count: int) -> list[int]:
     return ids
 
 
-def test_each_client_gets_a_part_whatever_the_backlog_of_another_one() -> None:
+def test_each_client_gets_a_share_whatever_the_backlog_of_another() -> None:
     owned(1, 60)
     [little] = owned(2, 1)
     others = owned(3, 2)

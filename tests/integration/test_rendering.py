@@ -1,4 +1,4 @@
-"""The processes that render: hostile templates end, and everybody else goes on."""
+"""The rendering processes: hostile templates are ended, and others are rendered."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_a_template_that_takes_too_long_is_a_fault_and_the_next_one_is_rendered(
     run(test, render_cpu=0.2)
 
 
-def test_templates_that_want_too_much_are_faults_and_their_process_lives_on() -> None:
+def test_a_template_that_needs_too_much_memory_is_a_fault_and_its_process_continues() -> None:
     async def test(pool: Pool) -> None:
         before = children()
         assert await text_of(pool, "Hello {{ name }}", name="Ann") == "Hello Ann"
@@ -112,7 +112,7 @@ def test_templates_that_want_too_much_are_faults_and_their_process_lives_on() ->
     run(test, render_processes=1, render_cpu=20)
 
 
-def test_a_regular_expression_of_a_schema_that_backtracks_is_ended_too() -> None:
+def test_a_backtracking_regular_expression_in_a_schema_is_ended() -> None:
     schema = {"properties": {"name": {"pattern": "^(a+)+$"}}}
 
     async def test(pool: Pool) -> None:
@@ -130,7 +130,7 @@ def test_a_template_that_takes_too_long_to_compile_is_refused() -> None:
     run(test, render_cpu=0.1)
 
 
-def test_clients_whose_templates_have_overrun_share_all_children_but_one() -> None:
+def test_clients_whose_templates_exceeded_the_time_share_all_children_but_one() -> None:
     async def test(pool: Pool) -> None:
         before = children()
         for client in (1, 2):
@@ -157,7 +157,7 @@ def test_no_template_is_blamed_when_a_signal_ends_its_child_process() -> None:
     run(test, render_processes=1)
 
 
-def test_a_child_that_does_not_answer_is_ended_and_the_template_not_blamed() -> None:
+def test_a_child_that_does_not_answer_is_ended_without_blaming_the_template() -> None:
     async def test(pool: Pool) -> None:
         before = children()
         await text_of(pool, "a")
@@ -182,7 +182,7 @@ def test_the_event_loop_continues_while_a_template_is_rendered() -> None:
     run(test, render_cpu=0.5)
 
 
-def test_a_child_process_is_left_to_other_clients_by_a_greedy_one() -> None:
+def test_one_client_leaves_a_child_process_to_others() -> None:
     async def test(pool: Pool) -> None:
         greedy = [asyncio.ensure_future(fault_of(text_of(pool, ENDLESS))) for _ in range(4)]
         assert await text_of(pool, "Hello", client=2) == "Hello"
@@ -207,7 +207,7 @@ def test_clients_that_wait_for_a_child_process_take_turns() -> None:
     run(test, render_processes=1)
 
 
-def test_more_than_may_wait_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_renderings_beyond_the_number_that_may_wait_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("api.rendering.pool.WAITING", 8)
 
     async def test(pool: Pool) -> None:
@@ -233,7 +233,7 @@ def test_cancelled_renderings_leave_the_pool_usable() -> None:
     run(test, render_cpu=20)
 
 
-def test_a_child_knows_no_secret_and_can_open_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_child_has_no_secret_and_can_open_no_file_or_socket(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", "postgresql://u:hunter2@h/d")
 
     async def test(pool: Pool) -> None:

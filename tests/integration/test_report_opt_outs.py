@@ -54,14 +54,14 @@ def test_stop_suppresses_the_number_for_the_sender_that_it_answers(reader: Repor
     assert suppressed() == [(f"{NUMBER} from acme", "unsubscribed")]
 
 
-def test_stop_to_the_providers_own_number_concerns_messages_that_name_no_sender(reader: ReportReader) -> None:
+def test_stop_to_the_providers_own_number_suppresses_messages_without_a_sender(reader: ReportReader) -> None:
     text()
 
     assert read(reader, "unsubscribed") == "matched"
     assert suppressed() == [(f"{NUMBER} from default", "unsubscribed")]
 
 
-def test_start_removes_what_stop_and_a_refusal_have_added_but_not_what_a_person_has(reader: ReportReader) -> None:
+def test_start_removes_suppressions_by_stop_or_refusal_but_no_manual_one(reader: ReportReader) -> None:
     text()
     text("acme")
     read(reader, "unsubscribed")
@@ -80,7 +80,7 @@ def test_start_removes_what_stop_and_a_refusal_have_added_but_not_what_a_person_
         ({"number": "+41791234568"}, "twilio", OWN),
     ],
 )
-def test_an_answer_to_what_was_never_sent_changes_nothing(
+def test_an_answer_to_a_message_that_was_never_sent_changes_nothing(
     reader: ReportReader, given: dict[str, Any], source: str, sender: str
 ) -> None:
     text(**given)
@@ -89,7 +89,7 @@ def test_an_answer_to_what_was_never_sent_changes_nothing(
     assert suppressed() == []
 
 
-def test_every_client_that_has_sent_from_this_sender_is_concerned(reader: ReportReader) -> None:
+def test_stop_applies_to_every_client_that_has_used_the_sender(reader: ReportReader) -> None:
     [(other,)] = rows("INSERT INTO clients (name) VALUES ('other') RETURNING id")
     text()
     text(client_id=other)
@@ -99,7 +99,7 @@ def test_every_client_that_has_sent_from_this_sender_is_concerned(reader: Report
     assert rows("SELECT client_id FROM suppressions ORDER BY client_id") == [(1,), (other,)]
 
 
-def test_an_answer_in_a_mail_is_believed_by_nobody(reader: ReportReader) -> None:
+def test_a_stop_sent_by_mail_is_ignored(reader: ReportReader) -> None:
     text()
     event = Event("unsubscribed", None, None, f"{NUMBER} from {OWN}", None, None, "STOP", None, None)
 

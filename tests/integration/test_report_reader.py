@@ -102,14 +102,14 @@ def test_the_secret_of_the_installation_is_accepted_after_a_secret_is_set(keys: 
     assert read(keys.load(ReportSettings(secret="n" * 32)), dsn(GONE, to=path(ours.id, keys))) == ["matched"]
 
 
-def test_of_several_recipients_the_right_one_is_suppressed(keys: ReportKeys) -> None:
+def test_a_report_suppresses_the_right_one_of_several_recipients(keys: ReportKeys) -> None:
     ours = sent(mailboxes=f'["{ADDRESS}", "copy@example.com", "blind@example.com"]')
     said = group("Copy@Example.COM", said="550 5.1.1 User unknown")
     assert read(keys, dsn(said, to=path(ours.id, keys))) == ["matched"]
     assert (delivery(ours.id), suppressed()) == (None, [("copy@example.com", "bounced")])
 
 
-def test_an_address_that_is_none_of_ours_suppresses_nobody(keys: ReportKeys) -> None:
+def test_a_report_about_an_address_that_is_no_recipient_suppresses_nobody(keys: ReportKeys) -> None:
     ours = sent()
     assert read(keys, dsn(group("elsewhere@example.net"), to=path(ours.id, keys))) == ["matched"]
     assert (delivery(ours.id), suppressed()) == ("bounced", [])
@@ -153,7 +153,7 @@ def test_a_report_that_was_taken_by_a_worker_that_died_is_read_again(keys: Repor
     assert delivery(ours.id) == "bounced"
 
 
-def test_a_report_that_kills_its_readers_is_given_up(keys: ReportKeys) -> None:
+def test_a_report_that_kills_its_readers_is_abandoned(keys: ReportKeys) -> None:
     ours = sent()
     incoming_reports.store(Incoming("api", dsn(GONE, to=path(ours.id, keys))))
     rows("UPDATE reports SET tries = %s", TRIES)
@@ -172,7 +172,7 @@ def test_a_verified_event_is_matched_by_the_id_that_the_provider_gave(keys: Repo
     assert delivery(ours.id) == "delivered"
 
 
-def test_the_id_of_another_account_leads_nowhere(keys: ReportKeys) -> None:
+def test_a_message_id_of_another_account_matches_nothing(keys: ReportKeys) -> None:
     ours = sent(made={"provider_message_id": "m-1"})
     incoming_reports.store(verified("m-1", "other"))
     read(keys)
@@ -188,7 +188,7 @@ def test_an_event_that_overtakes_our_own_commit_is_tried_again(keys: ReportKeys)
     assert delivery(ours.id) == "delivered"
 
 
-def test_an_event_about_a_message_that_is_never_known_ends_unmatched(keys: ReportKeys) -> None:
+def test_an_event_about_an_unknown_message_ends_as_unmatched(keys: ReportKeys) -> None:
     incoming_reports.store(verified("m-1"))
     for _ in range(TRIES):
         rows("UPDATE reports SET due_at = now() WHERE state = 'new'")
@@ -267,7 +267,7 @@ def test_a_report_that_a_dying_worker_had_read_in_part_keeps_what_it_says(keys: 
     assert ADDRESS not in kept()
 
 
-def test_evidence_goes_with_its_notification(keys: ReportKeys) -> None:
+def test_evidence_is_deleted_with_its_notification(keys: ReportKeys) -> None:
     gone, kept = sent(), sent()
     read(keys, dsn(GONE, to=path(gone.id, keys)), dsn(GONE, to=path(kept.id, keys)))
     aged([gone.id], 9 * DAY)

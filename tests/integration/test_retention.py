@@ -1,4 +1,4 @@
-"""Retention by the row: what is past its time, nothing else, and all that belongs to it."""
+"""Retention of single rows: expired notifications are deleted with their own rows, and nothing else."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_an_unfinished_notification_is_kept_at_any_age() -> None:
 
 
 @pytest.mark.parametrize("state", FINAL)
-def test_each_state_has_its_own_time(state: str) -> None:
+def test_each_status_has_its_own_retention_time(state: str) -> None:
     old = {each: ended(each, 10 * DAY, 5) for each in FINAL}
     young = {each: ended(each, 8 * DAY, 5) for each in FINAL}
     assert deleted(Policy(**{state: 9 * DAY})) == 5
@@ -57,7 +57,7 @@ def test_the_retention_time_of_a_notification_is_counted_from_its_end() -> None:
     assert deleted() == 1
 
 
-def test_a_row_may_stay_longer_by_the_lateness_for_its_block_to_go_whole() -> None:
+def test_a_row_is_kept_longer_by_the_lateness_so_that_its_block_can_be_dropped() -> None:
     ended(ago=2.5 * DAY)
     assert deleted(ALIKE._replace(lateness=2 * DAY)) == 0
     assert deleted(ALIKE._replace(lateness=DAY)) == 1
@@ -83,7 +83,7 @@ def test_a_notification_is_deleted_with_all_its_own_rows_and_none_of_others() ->
     assert timeline.events(gone, CLIENT) is None
 
 
-def test_a_key_does_not_send_again_what_was_removed() -> None:
+def test_a_replay_does_not_send_a_deleted_notification_again() -> None:
     post = Post(draft(), Key("k", b"digest"))
     accept_once([post], GRACE, 1)
     lifecycle.cancel(1, CLIENT)
@@ -112,7 +112,7 @@ def test_no_statement_looks_at_more_rows_than_a_batch() -> None:
     assert [step.rows for step in retention.sweep(ALIKE, BOUNDS)] == [7, 7, 7, 7, 2]
 
 
-def test_a_sweep_ends_where_the_young_rows_begin() -> None:
+def test_a_sweep_stops_at_the_first_row_that_is_too_young() -> None:
     ended(count=7)
     ended(ago=0, count=50)
     with mock.patch.object(retention, "_delete", side_effect=retention._delete) as delete:
@@ -127,7 +127,7 @@ def test_rows_to_keep_among_rows_to_delete_do_not_stop_a_sweep() -> None:
     assert left() == kept
 
 
-def test_a_sweep_is_due_again_after_it_came_to_its_end() -> None:
+def test_a_finished_sweep_is_due_again_later() -> None:
     ended(count=20)
     assert retention.sweep_due(DAY)
     with closing(retention.sweep(ALIKE, BOUNDS)) as steps:
@@ -156,7 +156,7 @@ def test_each_row_is_deleted_by_one_of_two_simultaneous_sweeps() -> None:
         assert (left(), orphans()) == ([], [])
 
 
-def test_a_row_that_is_sent_again_at_this_moment_is_either_gone_or_whole() -> None:
+def test_a_row_resent_during_a_sweep_is_deleted_or_kept_as_a_whole() -> None:
     outcomes = set()
     for _ in range(ROUNDS):
         [id] = ended("failed")
@@ -179,7 +179,7 @@ def test_a_row_that_was_claimed_before_the_sweep_is_settled_after_it() -> None:
     assert lifecycle.release([(id, claimed.claim)]) == [id]
 
 
-def test_a_connection_lost_in_the_middle_leaves_nothing_half(bound: Settings) -> None:
+def test_a_connection_lost_during_a_sweep_leaves_no_partly_deleted_notification(bound: Settings) -> None:
     ids = ended(count=30)
     steps = retention.sweep(ALIKE, BOUNDS)
     assert next(steps) == Step("deleted", 7)
@@ -196,7 +196,7 @@ def test_a_connection_lost_in_the_middle_leaves_nothing_half(bound: Settings) ->
         assert deleted() == 23
 
 
-def test_a_process_killed_in_the_middle_leaves_nothing_half(bound: Settings) -> None:
+def test_a_process_killed_during_a_sweep_leaves_no_partly_deleted_notification(bound: Settings) -> None:
     ended(count=400)
     environ = {"DATABASE_URL": bound.database.url, "RETENTION_SENT": "1", "RETENTION_BATCH": "1"}
     command = [sys.executable, "-m", "cli.main", "retention"]

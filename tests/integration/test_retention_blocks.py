@@ -1,4 +1,4 @@
-"""Retention by the block: it goes as a whole, or not at all, and nobody is held up for long."""
+"""Retention of blocks: a block is dropped as a whole or not at all, and others are delayed only briefly."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def tables() -> set[str]:
     return {name for (name,) in rows("SELECT relname FROM pg_class WHERE relkind IN ('r', 'p')")}
 
 
-def test_a_block_of_which_all_is_past_its_time_is_dropped_with_all_that_belongs_to_it() -> None:
+def test_a_block_with_only_expired_rows_is_dropped_with_their_attempts_and_events() -> None:
     block, gone = full_block()
     young = ended(ago=0, count=3)
     [step] = dropped()
@@ -64,7 +64,7 @@ def test_a_block_of_which_all_is_past_its_time_is_dropped_with_all_that_belongs_
     ],
     ids=["pending", "processing", "sent lately", "failed lately", "cancelled lately"],
 )
-def test_a_block_that_holds_one_that_must_stay_is_not_dropped(keep: Callable[[], list[int]]) -> None:
+def test_a_block_with_a_row_to_keep_is_not_dropped(keep: Callable[[], list[int]]) -> None:
     ended(count=10)
     kept = keep()
     _, after = full_block(10)
@@ -73,7 +73,7 @@ def test_a_block_that_holds_one_that_must_stay_is_not_dropped(keep: Callable[[],
 
 
 @pytest.mark.parametrize("state", ["sent", "failed", "cancelled"])
-def test_a_state_that_is_kept_for_ever_keeps_its_block(state: str) -> None:
+def test_a_row_whose_status_is_kept_for_ever_keeps_its_block(state: str) -> None:
     kept = ended(state)
     full_block(state="sent" if state != "sent" else "failed")
     policy = Policy(**{each: DAY for each in FINAL if each != state})
@@ -82,19 +82,19 @@ def test_a_state_that_is_kept_for_ever_keeps_its_block(state: str) -> None:
     assert left() == kept
 
 
-def test_a_state_kept_for_ever_of_which_there_is_none_keeps_no_block() -> None:
+def test_a_status_kept_for_ever_without_rows_keeps_no_block() -> None:
     full_block()
     assert [step.what for step in dropped(Policy(sent=DAY))] == ["dropped"]
 
 
-def test_each_state_counts_its_own_time() -> None:
+def test_each_status_of_a_block_counts_its_own_time() -> None:
     ended("failed", 2 * DAY)
     full_block()
     assert dropped(Policy(sent=DAY, failed=3 * DAY, cancelled=DAY)) == []
     assert len(dropped(Policy(sent=DAY, failed=1.5 * DAY, cancelled=DAY))) == 1
 
 
-def test_the_open_block_is_never_dropped_but_emptied() -> None:
+def test_the_last_block_is_emptied_and_never_dropped() -> None:
     ids = ended(count=5)
     assert dropped() == []
     assert sum(step.rows for step in removed()) == len(ids)
@@ -142,7 +142,7 @@ def test_dropping_a_block_gives_up_when_the_table_is_in_use_and_accepting_contin
     assert [step.what for step in dropped()] == ["dropped"]
 
 
-def test_a_listing_continues_behind_a_block_that_was_dropped_meanwhile() -> None:
+def test_a_paged_list_continues_after_a_dropped_block() -> None:
     _, old = full_block()
     young = ended(ago=DAY / 2, count=30)
     page = reports.newest(CLIENT, {}, None, 10).rows
@@ -156,7 +156,7 @@ def test_a_listing_continues_behind_a_block_that_was_dropped_meanwhile() -> None
     assert not set(found) & set(old)
 
 
-def test_listings_and_claims_that_continue_all_the_while_see_no_error() -> None:
+def test_lists_and_claims_during_a_drop_see_no_error() -> None:
     full_block()
     ending, errors, rounds = threading.Event(), [], [0]
 
@@ -201,7 +201,7 @@ def test_a_process_that_dies_before_the_drop_is_done_leaves_the_block_whole() ->
     assert len(dropped()) == 1
 
 
-def test_an_index_that_was_left_half_made_is_made_again() -> None:
+def test_a_half_built_index_is_built_again() -> None:
     block, _ = full_block(state="failed")
     dropped(Policy(failed=10 * DAY))
     name = f"{block.named('notifications')}_finished"
@@ -210,7 +210,7 @@ def test_an_index_that_was_left_half_made_is_made_again() -> None:
     assert len(dropped()) == 1
 
 
-def test_an_estimate_changes_nothing_and_knows_which_blocks_would_go() -> None:
+def test_an_estimate_changes_nothing_and_lists_the_blocks_to_drop() -> None:
     block, ids = full_block(50)
     ids += ended(count=20)
     rows("ANALYZE notifications")
@@ -227,7 +227,7 @@ def thread(**values: object) -> Retention:
         return Retention(settings.retention)
 
 
-def test_a_worker_s_turn_begins_blocks_drops_and_deletes_and_the_next_is_due_later() -> None:
+def test_a_round_adds_blocks_drops_and_deletes_and_the_next_is_due_later() -> None:
     _, _ = full_block()
     ended(count=5)
     ended("failed", count=5)
@@ -256,7 +256,7 @@ def test_a_worker_sweeps_no_more_often_than_the_lateness_asks_for() -> None:
     assert left() == []
 
 
-def test_a_worker_that_is_to_stop_does_no_further_step() -> None:
+def test_a_stopping_worker_does_no_further_step() -> None:
     ended(count=20)
     one = thread(retention_sent=DAY, retention_lateness=0, retention_batch=5)
     one.stop()
@@ -264,7 +264,7 @@ def test_a_worker_that_is_to_stop_does_no_further_step() -> None:
     assert len(left()) == 15
 
 
-def test_blocks_are_begun_without_a_policy_too() -> None:
+def test_blocks_are_added_without_a_retention_policy_too() -> None:
     accepted(60)
     assert [step.what for step in dropped(Policy())] == ["begun"]
     grown_to = blocks.listed()[-1]

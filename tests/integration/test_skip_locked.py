@@ -103,7 +103,7 @@ def test_a_transition_of_many_rows_skips_a_locked_one(
         assert act() == ids[1:]
 
 
-def test_rows_come_back_from_a_pause_without_a_locked_one(store: Settings) -> None:
+def test_a_resume_skips_a_locked_row(store: Settings) -> None:
     ids = overdue(3)
     pauses.pause(*MINE)
     assert taken() == []

@@ -1,4 +1,4 @@
-"""Text messages that go through providers: what arrives, and that no provider is asked twice."""
+"""Text messages sent through providers: their requests, and no repetition."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_a_sender_that_the_client_names_replaces_the_providers_own(kind: str) ->
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_attempt_posts_the_same(kind: str) -> None:
+def test_every_attempt_posts_the_same_bytes(kind: str) -> None:
     with provider(kind) as (server, _, texter):
         texter.send()
         texter.send(TEXT._replace(retry_count=1, claim=2))

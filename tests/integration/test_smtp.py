@@ -1,4 +1,4 @@
-"""Judgement and wording of each answer of a mail server, in each phase."""
+"""The outcome and the text of each answer of a mail server, in each phase."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def as_user(server: SmtpServer, *options: str) -> str:
     return server.url.replace("://", f"://{CREDENTIALS}") + ("?" if options else "") + "&".join(options)
 
 
-def test_a_mail_is_taken_with_the_servers_words(smtp_server: SmtpServer) -> None:
+def test_a_sent_mail_has_the_reply_of_the_server(smtp_server: SmtpServer) -> None:
     email = channel(smtp_server.url)
     assert email.send(notification()) == Receipt("content", 250, "2.0.0", "250 2.0.0 queued")
     email.hang_up()
@@ -71,7 +71,7 @@ def test_a_refusal_is_judged_by_phase_and_code(
 
 
 @pytest.mark.parametrize(("phase", "code"), [("mail", 251), ("rcpt", 251), ("rcpt", 252), ("data", 355), ("dot", 252)])
-def test_an_unusual_yes_is_a_yes(smtp_server: SmtpServer, phase: Phase, code: int) -> None:
+def test_an_unusual_positive_code_means_sent(smtp_server: SmtpServer, phase: Phase, code: int) -> None:
     smtp_server.on(phase, Reply(code))
     email = channel(smtp_server.url)
     email.send(notification())
@@ -101,7 +101,7 @@ def test_a_lost_connection_and_a_hang_are_judged_by_phase(
     assert smtp_server.mails == []
 
 
-def test_a_mail_that_cannot_have_gone_out_whole_is_deferred_and_not_uncertain(smtp_server: SmtpServer) -> None:
+def test_a_mail_that_was_not_sent_completely_is_deferred_and_not_uncertain(smtp_server: SmtpServer) -> None:
     smtp_server.on("body", Drop())
     long = failure(channel(smtp_server.url), message="a line\n" * 4_000_000)
     assert told(long) == (Deferred, "content", None, None)
@@ -112,7 +112,7 @@ def test_a_refusal_in_the_middle_of_the_body_is_judged_by_its_code(smtp_server: 
     assert told(failure(channel(smtp_server.url))) == (Refused, "content", 552, "5.3.4")
 
 
-def test_a_server_that_is_away_is_down(smtp_server: SmtpServer) -> None:
+def test_an_unreachable_server_is_down(smtp_server: SmtpServer) -> None:
     smtp_server.stop()
     refused = failure(channel(smtp_server.url))
     assert told(refused) == (ProviderDown, "connect", None, None)
@@ -124,7 +124,7 @@ def test_a_server_whose_name_is_unknown_is_down(host: str) -> None:
     assert told(failure(channel(f"smtp://{host}:2525"))) == (ProviderDown, "connect", None, None)
 
 
-def test_tls_is_used_where_it_is_offered(tls_authority: TlsAuthority) -> None:
+def test_tls_is_used_if_the_server_offers_it(tls_authority: TlsAuthority) -> None:
     with SmtpServer(tls=tls_authority.context) as server:
         for option in ("starttls=required", "starttls=optional", "starttls=off"):
             email = channel(f"{server.url}?{option}&ca={tls_authority.ca}")
@@ -133,7 +133,7 @@ def test_tls_is_used_where_it_is_offered(tls_authority: TlsAuthority) -> None:
         assert [mail.tls for mail in server.mails] == [True, True, False]
 
 
-def test_mail_is_sent_over_tls_from_the_first_byte(tls_authority: TlsAuthority) -> None:
+def test_smtps_uses_tls_from_the_first_byte(tls_authority: TlsAuthority) -> None:
     with SmtpServer(tls=tls_authority.context, implicit_tls=True, users=USERS) as server:
         email = channel(as_user(server, f"ca={tls_authority.ca}"))
         email.send(notification())
@@ -144,7 +144,7 @@ def test_mail_is_sent_over_tls_from_the_first_byte(tls_authority: TlsAuthority) 
         assert "certificate" in str(untrusted)
 
 
-def test_an_unknown_certificate_is_refused_where_tls_is_required_and_taken_where_it_is_not(
+def test_an_untrusted_certificate_is_refused_only_if_tls_is_required(
     tls_authority: TlsAuthority,
 ) -> None:
     with SmtpServer(tls=tls_authority.context) as server:
@@ -214,7 +214,7 @@ def test_credentials_never_go_in_clear_unless_the_url_says_so(option: str) -> No
         (Hang(), None, None),
     ],
 )
-def test_a_failed_login_is_the_providers_fault_and_tells_no_password(
+def test_a_failed_login_means_that_the_provider_is_down_and_shows_no_password(
     action: Reply | Drop | Hang, code: int | None, enhanced: str | None
 ) -> None:
     with SmtpServer(users=USERS) as server:

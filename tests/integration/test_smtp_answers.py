@@ -1,4 +1,4 @@
-"""An answer that exists is never taken for unknown: the three digits decide, whatever follows (RFC 5321, 4.2)."""
+"""A received reply is never treated as unknown: the three digits decide, whatever follows (RFC 5321, 4.2)."""
 
 from __future__ import annotations
 
@@ -69,9 +69,7 @@ def test_any_form_of_acceptance_after_the_dot_means_sent(answer: bytes) -> None:
 @pytest.mark.parametrize("answer", [*YES.values(), *CUT_OFF.values()], ids=[*YES, *CUT_OFF])
 @pytest.mark.parametrize(("code", "error"), [(b"5", Refused), (b"4", Deferred)])
 @pytest.mark.parametrize("place", [3, 5], ids=["rcpt", "content"])
-def test_a_refusal_is_a_refusal_whatever_follows(
-    answer: bytes, code: bytes, error: type[Undelivered], place: int
-) -> None:
+def test_a_refusal_counts_whatever_follows(answer: bytes, code: bytes, error: type[Undelivered], place: int) -> None:
     said = answer.replace(b"250", code + b"50").replace(b"252", code + b"53")
     said = said.replace(b"200 ", code + b"00 ").replace(b"299", code + b"99")
     if answer == YES["another code in the last line"]:
@@ -86,7 +84,7 @@ def test_a_refusal_is_a_refusal_whatever_follows(
     "answer", [YES[name] for name in ("no space", "a tab", "nothing", "a bare LF", "several lines")]
 )
 @pytest.mark.parametrize("place", range(5))
-def test_every_other_answer_is_read_the_same_way(place: int, answer: bytes) -> None:
+def test_every_reply_of_the_conversation_is_parsed_alike(place: int, answer: bytes) -> None:
     code = TALK[place][:3]
     with saying(*[answer.replace(b"250", code) if n == place else healthy for n, healthy in enumerate(TALK)]) as url:
         email = channel(url)
@@ -126,13 +124,13 @@ def test_a_refusal_before_the_content_is_the_answer(early: bytes, size: int, tog
     assert (type(refused), refused.receipt.phase, refused.receipt.reply_code) == (expected, "content", int(early[:3]))
 
 
-def test_a_refusal_with_the_354_is_heard_at_once_though_the_server_stays() -> None:
+def test_a_refusal_that_follows_the_354_is_read_at_once() -> None:
     with saying(*TALK[:4], GO_AHEAD + b"554 5.7.1 no\r\n", b"") as url:
         refused = failure(channel(url))
     assert (type(refused), refused.receipt.reply_code) == (Refused, 554)
 
 
-def test_a_large_mail_is_not_sent_on_to_a_server_that_has_refused_it() -> None:
+def test_sending_of_a_large_mail_stops_at_a_refusal() -> None:
     """The server refuses in the middle, stays connected and reads no more."""
     refused = threading.Event()
     with talking(refusing=refused) as url:
@@ -233,13 +231,13 @@ def _talk(listener: socket.socket, dot: Sequence[bytes | float], refusing: threa
 
 
 @pytest.mark.parametrize("ahead", [b"354 go ahead, again\r\n", b"354 once\r\n354 more\r\n", b"354-a\r\n354 b\r\n"])
-def test_a_second_go_ahead_is_not_the_answer_to_the_mail(ahead: bytes) -> None:
+def test_a_second_354_is_not_the_answer_to_the_mail(ahead: bytes) -> None:
     with saying(*TALK[:5], ahead + TALK[5]) as url:
         email = channel(url)
         assert email.send(notification()).text == "250 2.0.0 ok"
         email.hang_up()
 
 
-def test_a_refusal_behind_a_second_go_ahead_is_heard() -> None:
+def test_a_refusal_after_a_second_354_is_read() -> None:
     with saying(*TALK[:5], b"354 go ahead, again\r\n554 5.7.1 no\r\n") as url:
         assert type(failure(channel(url))) is Refused

@@ -42,7 +42,7 @@ def test_a_refused_recipient_ends_the_mail_for_all_recipients(
     assert smtp_server.mails == []
 
 
-def test_after_a_refused_copy_the_connection_is_as_new(smtp_server: SmtpServer) -> None:
+def test_after_a_refused_copy_the_connection_is_reset(smtp_server: SmtpServer) -> None:
     smtp_server.on("rcpt", Reply(550, "5.1.1 nobody"), to="b@example.com")
     email = channel(smtp_server.url)
     with pytest.raises(Refused):
@@ -53,7 +53,7 @@ def test_after_a_refused_copy_the_connection_is_as_new(smtp_server: SmtpServer) 
     assert smtp_server.connections == 1
 
 
-def test_a_connection_lost_among_the_recipients_is_no_doubt(smtp_server: SmtpServer) -> None:
+def test_a_connection_lost_during_rcpt_leaves_no_doubt(smtp_server: SmtpServer) -> None:
     smtp_server.on("rcpt", Drop(), to="c@example.com")
     assert type(failure(channel(smtp_server.url), mail=COPIES)) is Deferred
 
@@ -66,7 +66,7 @@ def test_recipients_that_take_too_long_together_are_tried_again(smtp_server: Smt
     assert str(late) == "the answers to all recipients took too long"
 
 
-def test_a_sender_that_the_client_chose_is_the_envelopes(smtp_server: SmtpServer) -> None:
+def test_a_sender_chosen_by_the_client_is_the_envelope_sender(smtp_server: SmtpServer) -> None:
     email = channel(smtp_server.url)
     email.send(notification(mail=OTHER))
     email.hang_up()
@@ -104,7 +104,7 @@ def test_a_clients_sender_that_is_refused_does_not_count_as_an_outage(
         ({"replyTo": "jösé@example.com"}, "an address"),
     ],
 )
-def test_an_address_that_needs_smtputf8_is_named_where_it_is_not_offered(mail: Any, told: str) -> None:
+def test_an_address_that_needs_smtputf8_is_reported_if_the_server_lacks_it(mail: Any, told: str) -> None:
     with SmtpServer(extensions=("8BITMIME",)) as server:
         refused = failure(channel(server.url), mail=mail)
         assert type(refused) is Refused
@@ -114,7 +114,7 @@ def test_an_address_that_needs_smtputf8_is_named_where_it_is_not_offered(mail: A
 @pytest.mark.parametrize(
     "mail", [{"cc": ["jösé@example.com"]}, {"bcc": ["jösé@x.example"]}, {"replyTo": "é@x.example"}]
 )
-def test_an_address_that_needs_smtputf8_goes_where_it_is_offered(smtp_server: SmtpServer, mail: Any) -> None:
+def test_an_address_that_needs_smtputf8_is_sent_if_the_server_offers_it(smtp_server: SmtpServer, mail: Any) -> None:
     email = channel(smtp_server.url)
     email.send(notification(mail=mail))
     email.hang_up()
@@ -139,7 +139,7 @@ def test_names_subjects_and_headers_in_any_script_need_no_smtputf8() -> None:
 @pytest.mark.parametrize(
     ("size", "taken"), [("SIZE 100", False), ("SIZE 1000000", True), ("SIZE 0", True), ("SIZE", True), ("SIZE x", True)]
 )
-def test_a_mail_that_is_larger_than_the_server_takes_is_refused_before_it_is_sent(size: str, taken: bool) -> None:
+def test_a_mail_above_the_announced_size_is_refused_before_it_is_sent(size: str, taken: bool) -> None:
     with SmtpServer(extensions=(size,)) as server:
         email = channel(server.url)
         if taken:
@@ -151,7 +151,7 @@ def test_a_mail_that_is_larger_than_the_server_takes_is_refused_before_it_is_sen
 
 
 @pytest.mark.parametrize(("chosen", "error"), [(None, ProviderDown), ("jörg@example.com", Refused)])
-def test_a_sender_that_needs_smtputf8_is_the_fault_of_who_chose_it(
+def test_a_sender_that_needs_smtputf8_is_a_fault_of_the_client_or_of_the_settings(
     chosen: str | None, error: type[Undelivered]
 ) -> None:
     mail = {"from": chosen} if chosen else None

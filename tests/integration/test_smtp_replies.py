@@ -1,4 +1,4 @@
-"""Servers that answer oddly: judged all the same, within bounds, and never twice as it pleases them."""
+"""Servers with unusual replies: every reply gets an outcome within limits of time and size."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def said_at(place: int, answer: bytes) -> list[bytes]:
 
 @pytest.mark.parametrize("answer", GARBAGE.values(), ids=GARBAGE)
 @pytest.mark.parametrize("place", range(6), ids=PHASES)
-def test_an_answer_that_is_none_is_no_answer(place: int, answer: bytes) -> None:
+def test_a_malformed_reply_is_no_reply(place: int, answer: bytes) -> None:
     with saying(*said_at(place, answer)) as url:
         error = failure(channel(url, **IMPATIENT))
     assert (type(error), error.receipt.phase, error.receipt.reply_code) == (JUDGED[place], PHASES[place], None)
@@ -46,7 +46,7 @@ def test_an_answer_that_is_none_is_no_answer(place: int, answer: bytes) -> None:
 @pytest.mark.parametrize(
     ("place", "answer"), [(2, TALK[4]), (3, TALK[4]), (4, TALK[5])], ids=["354 to MAIL", "354 to RCPT", "250 to DATA"]
 )
-def test_an_answer_of_the_wrong_kind_puts_the_talk_out_of_step(place: int, answer: bytes) -> None:
+def test_a_reply_of_an_unexpected_class_ends_the_conversation(place: int, answer: bytes) -> None:
     with saying(*said_at(place, answer)) as url:
         error = failure(channel(url))
     assert (type(error), error.receipt.phase) == (Deferred, PHASES[place])
@@ -79,13 +79,13 @@ def test_a_reply_is_shown_as_one_short_printable_line(answer: bytes, text: str, 
     assert (type(error), str(error), error.receipt.enhanced_code) == (Refused, text, enhanced)
 
 
-def test_a_longer_answer_than_any_server_has_is_cut_off() -> None:
+def test_an_endless_reply_is_cut_off() -> None:
     with saying(*said_at(3, LONG)) as url:
         refused = failure(channel(url))
     assert (type(refused), refused.receipt.phase, str(refused)) == (Deferred, "rcpt", "a reply without end")
 
 
-def test_a_server_that_answers_a_byte_at_a_time_has_one_time_out_for_all_of_it() -> None:
+def test_a_reply_sent_byte_by_byte_has_one_timeout_as_a_whole() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         dripping = threading.Thread(target=drip, args=(listener,))
         dripping.start()
@@ -111,14 +111,14 @@ def drip(listener: socket.socket) -> None:
                 return
 
 
-def test_a_server_that_says_more_than_asked_does_not_get_ahead() -> None:
+def test_extra_replies_of_a_server_are_not_taken_for_later_ones() -> None:
     with saying(*said_at(2, b"250 ok\r\n250 ok\r\n250 ok\r\n")) as url:
         email = channel(url)
         assert email.send(notification()).text == "250 2.0.0 ok"
         email.hang_up()
 
 
-def test_a_server_that_offers_only_login_gets_login() -> None:
+def test_a_server_with_auth_login_only_gets_auth_login() -> None:
     questions = [b"334 " + base64.b64encode(question) + b"\r\n" for question in (b"Username:", b"Password:")]
     talk = [TALK[0], b"250-hello\r\n250 AUTH LOGIN\r\n", *questions, b"235 welcome\r\n", *TALK[2:]]
     with saying(*talk) as url:
@@ -127,7 +127,7 @@ def test_a_server_that_offers_only_login_gets_login() -> None:
         email.hang_up()
 
 
-def test_a_server_that_offers_no_login_we_know_is_down() -> None:
+def test_a_server_without_a_supported_auth_mechanism_is_down() -> None:
     with saying(TALK[0], b"250-hello\r\n250 AUTH XOAUTH2\r\n") as url:
         error = failure(channel(url.replace("://", "://shop:secret@") + "?starttls=off"))
     assert (type(error), error.receipt.phase) == (ProviderDown, "auth")
@@ -136,7 +136,7 @@ def test_a_server_that_offers_no_login_we_know_is_down() -> None:
 @pytest.mark.parametrize(
     "text", [".", "..", ".a", "a\n.\nb", "\n.", "a\n..b\n.\n.\n", "x" * 5_000, "ü" * 5_000, "a\r.\rb", "\n\n\n"]
 )
-def test_dots_and_long_lines_arrive(smtp_server: SmtpServer, text: str) -> None:
+def test_lines_of_dots_and_long_lines_arrive_unchanged(smtp_server: SmtpServer, text: str) -> None:
     email = channel(smtp_server.url)
     email.send(notification(message=text))
     email.hang_up()
@@ -145,7 +145,7 @@ def test_dots_and_long_lines_arrive(smtp_server: SmtpServer, text: str) -> None:
     assert arrived.removesuffix("\n") == text.replace("\r", "\n").removesuffix("\n")
 
 
-def test_an_address_that_is_not_ascii_goes_where_smtputf8_is_offered(smtp_server: SmtpServer) -> None:
+def test_a_non_ascii_address_is_sent_if_the_server_offers_smtputf8(smtp_server: SmtpServer) -> None:
     email = channel(smtp_server.url)
     email.send(notification(recipient="jösé@münchen.example"))
     email.send(notification(recipient="a@münchen.example"))
@@ -157,7 +157,7 @@ def test_an_address_that_is_not_ascii_goes_where_smtputf8_is_offered(smtp_server
     assert (second.recipients, second.options) == (("a@xn--mnchen-3ya.example",), ())
 
 
-def test_an_address_that_is_not_ascii_is_refused_where_smtputf8_is_not_offered() -> None:
+def test_a_non_ascii_address_is_refused_if_the_server_lacks_smtputf8() -> None:
     with SmtpServer(extensions=("8BITMIME",)) as server:
         email = channel(server.url)
         with pytest.raises(Refused, match="SMTPUTF8"):
@@ -167,13 +167,13 @@ def test_an_address_that_is_not_ascii_is_refused_where_smtputf8_is_not_offered()
         assert [mail.recipients for mail in server.mails] == [("a@example.com",)]
 
 
-def test_a_recipient_that_is_no_address_is_refused_without_a_word_to_the_server(smtp_server: SmtpServer) -> None:
+def test_a_malformed_recipient_is_refused_without_contacting_the_server(smtp_server: SmtpServer) -> None:
     error = failure(channel(smtp_server.url), recipient="a@example.com\r\nDATA")
     assert (type(error), error.receipt.phase) == (Refused, "compose")
     assert smtp_server.connections == 0
 
 
-def test_an_error_of_each_kind_says_how_the_attempt_is_recorded(smtp_server: SmtpServer) -> None:
+def test_each_kind_of_error_has_its_outcome(smtp_server: SmtpServer) -> None:
     for code, error, outcome in ((450, Deferred, "deferred"), (550, Refused, "refused"), (421, ProviderDown, None)):
         smtp_server.on("rcpt", Reply(code))
         caught: Undelivered = failure(channel(smtp_server.url))

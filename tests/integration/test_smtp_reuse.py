@@ -1,4 +1,4 @@
-"""One connection for many mails: its keeping while it is good, and the cost of its end."""
+"""One connection for many mails: its reuse, and the cost when it ends."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_a_connection_is_kept_from_mail_to_mail(email: Mailer, smtp_server: Smtp
     assert connections(smtp_server) == [1] * 5
 
 
-def test_a_connection_carries_so_many_mails_and_no_more(smtp_server: SmtpServer) -> None:
+def test_a_connection_is_replaced_after_the_limit_of_mails(smtp_server: SmtpServer) -> None:
     email = channel(smtp_server.url, smtp_connection_messages=3)
     send(email, 7)
     email.hang_up()
@@ -56,7 +56,7 @@ def test_an_old_connection_is_replaced(smtp_server: SmtpServer) -> None:
     assert connections(smtp_server) == [1, 1, 1, 2]
 
 
-def test_a_connection_that_was_closed_while_it_idled_costs_nothing(smtp_server: SmtpServer) -> None:
+def test_an_idle_connection_closed_by_the_server_costs_no_attempt(smtp_server: SmtpServer) -> None:
     email = channel(smtp_server.url)
     send(email)
     smtp_server.stop()
@@ -66,7 +66,7 @@ def test_a_connection_that_was_closed_while_it_idled_costs_nothing(smtp_server: 
     assert connections(smtp_server) == [1, 2]
 
 
-def test_a_goodbye_that_came_while_the_connection_idled_costs_nothing(smtp_server: SmtpServer) -> None:
+def test_a_421_to_an_idle_connection_costs_no_attempt(smtp_server: SmtpServer) -> None:
     email = channel(smtp_server.url)
     send(email)
     [wire] = smtp_server._wires
@@ -82,7 +82,7 @@ def test_a_goodbye_that_came_while_the_connection_idled_costs_nothing(smtp_serve
     assert connections(smtp_server) == [1, 2]
 
 
-def test_a_goodbye_right_behind_the_last_answer_costs_nothing() -> None:
+def test_a_421_right_after_the_last_reply_costs_no_attempt() -> None:
     with saying(*TALK[:5], TALK[5] + b"421 4.4.2 that was all\r\n") as url:
         email = channel(url)
         send(email, 3)
@@ -92,7 +92,7 @@ def test_a_goodbye_right_behind_the_last_answer_costs_nothing() -> None:
 @pytest.mark.parametrize(
     "action", [Reply(421, "4.7.0 enough for today"), Drop(), Hang()], ids=["421", "drop", "silence"]
 )
-def test_a_kept_connection_that_ends_at_mail_is_replaced_at_once(smtp_server: SmtpServer, action: Action) -> None:
+def test_a_kept_connection_closed_at_mail_is_replaced_at_once(smtp_server: SmtpServer, action: Action) -> None:
     email = channel(smtp_server.url, **IMPATIENT)
     send(email)
     smtp_server.on("mail", action)
@@ -101,7 +101,7 @@ def test_a_kept_connection_that_ends_at_mail_is_replaced_at_once(smtp_server: Sm
     assert connections(smtp_server) == [1, 2]
 
 
-def test_a_new_connection_that_ends_at_mail_too_is_an_attempt(email: Mailer, smtp_server: SmtpServer) -> None:
+def test_a_new_connection_closed_at_mail_costs_an_attempt(email: Mailer, smtp_server: SmtpServer) -> None:
     send(email)
     smtp_server.on("mail", Drop(), times=2)
     with pytest.raises(Deferred):
@@ -111,7 +111,7 @@ def test_a_new_connection_that_ends_at_mail_too_is_an_attempt(email: Mailer, smt
     assert connections(smtp_server) == [1, 3]
 
 
-def test_a_kept_connection_that_ends_and_cannot_be_replaced_is_the_providers_fault(
+def test_a_closed_connection_that_cannot_be_replaced_means_that_the_provider_is_down(
     email: Mailer, smtp_server: SmtpServer
 ) -> None:
     send(email)
@@ -121,7 +121,9 @@ def test_a_kept_connection_that_ends_and_cannot_be_replaced_is_the_providers_fau
 
 
 @pytest.mark.parametrize("phase", ["rcpt", "data", "dot"])
-def test_a_kept_connection_that_ends_later_is_an_attempt(email: Mailer, smtp_server: SmtpServer, phase: Phase) -> None:
+def test_a_kept_connection_closed_after_mail_costs_an_attempt(
+    email: Mailer, smtp_server: SmtpServer, phase: Phase
+) -> None:
     send(email)
     smtp_server.on(phase, Drop())
     with pytest.raises(Undelivered):
@@ -157,7 +159,7 @@ def test_a_refusal_that_may_concern_a_reused_connection_is_tried_again_over_a_ne
 
 
 @pytest.mark.parametrize("phase", ["mail", "rcpt", "data", "dot"])
-def test_a_refusal_repeated_on_a_new_connection_is_an_attempt_and_keeps_the_connection(
+def test_a_refusal_repeated_on_a_new_connection_costs_an_attempt_and_keeps_the_connection(
     email: Mailer, smtp_server: SmtpServer, phase: Phase
 ) -> None:
     send(email)
@@ -179,9 +181,7 @@ def test_a_refusal_of_the_recipient_is_not_tried_again_over_a_new_connection(
     assert connections(smtp_server) == [1, 1]
 
 
-def test_a_connection_on_which_only_a_mail_was_refused_may_end_unnoticed_too(
-    email: Mailer, smtp_server: SmtpServer
-) -> None:
+def test_a_connection_closed_after_a_refused_mail_is_replaced_unnoticed(email: Mailer, smtp_server: SmtpServer) -> None:
     smtp_server.on("mail", Reply(450))
     with pytest.raises(Deferred):
         send(email)
@@ -210,7 +210,7 @@ def test_after_a_421_the_connection_is_not_kept(email: Mailer, smtp_server: Smtp
     assert connections(smtp_server) == [4]
 
 
-def test_hanging_up_is_quick_and_may_be_done_twice(smtp_server: SmtpServer) -> None:
+def test_closing_a_connection_is_quick_and_can_be_repeated(smtp_server: SmtpServer) -> None:
     email = channel(smtp_server.url)
     email.hang_up()
     send(email)

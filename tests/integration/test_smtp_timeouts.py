@@ -55,7 +55,7 @@ def _read(listener: socket.socket, stall_after: float, answer: bytes, ended: thr
         client.recv(1_000)
 
 
-def test_a_large_mail_over_a_slow_line_takes_as_long_as_it_takes() -> None:
+def test_a_large_mail_over_a_slow_connection_is_not_aborted() -> None:
     """All of it takes some seconds here; no piece takes as long as a time-out."""
     with reading() as url:
         email = channel(url, smtp_timeout=2, smtp_data_timeout=2)
@@ -63,13 +63,13 @@ def test_a_large_mail_over_a_slow_line_takes_as_long_as_it_takes() -> None:
         email.hang_up()
 
 
-def test_a_line_that_stalls_ends_the_mail() -> None:
+def test_a_stalled_connection_ends_the_mail() -> None:
     with reading(stall_after=1_000_000) as url:
         stalled = failure(channel(url, smtp_timeout=2), message=LARGE)
     assert (type(stalled), stalled.receipt.phase, str(stalled)) == (Deferred, "content", "no answer in time")
 
 
-def test_a_mail_that_gets_through_for_ever_has_an_end_all_the_same() -> None:
+def test_an_extremely_slow_mail_is_aborted_in_the_end() -> None:
     limits = {"stuck_after": 32, "list_budget": 1, "smtp_timeout": 0.1, "smtp_connect_timeout": 0.1}
     with reading() as url, configured(**limits, smtp_data_timeout=0.1) as current:
         assert current.delivery.send_limit(current.smtp.data_timeout) < 1
@@ -77,7 +77,7 @@ def test_a_mail_that_gets_through_for_ever_has_an_end_all_the_same() -> None:
     assert (type(late), late.receipt.phase) == (Deferred, "content")
 
 
-def test_a_slow_greeting_has_the_time_of_an_answer_and_not_that_of_a_connection(smtp_server: SmtpServer) -> None:
+def test_the_greeting_has_the_timeout_of_a_reply_and_not_of_a_connection(smtp_server: SmtpServer) -> None:
     smtp_server.on("connect", Reply(220, "slowly", delay=1.0))
     smtp_server.on("ehlo", Reply(250, "slowly", delay=1.0))
     email = channel(smtp_server.url, smtp_connect_timeout=0.3, smtp_timeout=30)
@@ -86,14 +86,14 @@ def test_a_slow_greeting_has_the_time_of_an_answer_and_not_that_of_a_connection(
     assert len(smtp_server.mails) == 1
 
 
-def test_the_answer_to_a_mail_has_a_time_of_its_own(smtp_server: SmtpServer) -> None:
+def test_the_reply_to_a_mail_has_its_own_timeout(smtp_server: SmtpServer) -> None:
     smtp_server.on("dot", Reply(250, "2.0.0 queued", delay=4))
     email = channel(smtp_server.url, smtp_timeout=2, smtp_data_timeout=30)
     assert email.send(notification()).reply_code == 250
     email.hang_up()
 
 
-def test_an_answer_that_never_comes_is_unknown_in_the_end(smtp_server: SmtpServer) -> None:
+def test_a_reply_that_never_comes_is_uncertain_after_the_timeout(smtp_server: SmtpServer) -> None:
     smtp_server.on("dot", Hang())
     assert type(failure(channel(smtp_server.url, smtp_data_timeout=0.3))) is Uncertain
 
@@ -110,7 +110,7 @@ def test_the_defaults_are_those_of_rfc_5321_and_add_up() -> None:
 
 
 @pytest.mark.parametrize("phase", ["connect", "mail", "rcpt", "data"])
-def test_a_process_that_stops_gives_up_what_is_not_out(smtp_server: SmtpServer, phase: str) -> None:
+def test_a_stopping_process_aborts_a_mail_that_is_not_completely_sent(smtp_server: SmtpServer, phase: str) -> None:
     smtp_server.on(phase, Hang())  # type: ignore[arg-type]
     email = channel(smtp_server.url, shutdown_grace=1)
 
@@ -124,7 +124,7 @@ def test_a_process_that_stops_gives_up_what_is_not_out(smtp_server: SmtpServer, 
     stopping.join()
 
 
-def test_a_process_that_stops_waits_for_the_answer_to_what_is_out(smtp_server: SmtpServer) -> None:
+def test_a_stopping_process_waits_for_the_answer_to_a_sent_mail(smtp_server: SmtpServer) -> None:
     smtp_server.on("dot", Reply(250, "2.0.0 queued", delay=3))
     email = channel(smtp_server.url, shutdown_grace=1)
     email.stop()

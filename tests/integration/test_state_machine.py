@@ -1,4 +1,4 @@
-"""The arrows in any order, by any owner, stale ones too, against a model of ten lines."""
+"""Transitions in any order by any owner, stale ones too, compared with a model of ten lines."""
 
 from __future__ import annotations
 
@@ -15,8 +15,20 @@ from db import lifecycle, listeners, pauses
 from db.database import rows
 from db.lifecycle import evidence, relay
 from db.lifecycle.evidence import Evidence
-from db.records import Claimed, Sending, Times
-from tests.integration.rows import CLIENT, GRACE, accepted, alive, attempt, history, in_seconds, passed, row, suppressed
+from db.records import Claimed, EvidenceWait, Sending, Times
+from tests.integration.rows import (
+    CLIENT,
+    GRACE,
+    accepted,
+    alive,
+    attempt,
+    draft,
+    history,
+    in_seconds,
+    passed,
+    row,
+    suppressed,
+)
 
 MAX_ATTEMPTS = 3
 ENDS = ["sent", "failed", "cancelled"]
@@ -33,6 +45,10 @@ class Expected:
     ends: int = 0
     at_once: bool = False
     throttled: bool = False
+    hold: bool = False
+    doubted: bool = False  # the content may be going out
+    waits: bool = False  # for evidence
+    again: bool = False  # it waits, and may be sent again
     unanswered: bool = False  # an attempt had no answer
     reason: str = ""  # of a failure after which a report can prove that it was sent
     told: int = 0  # place on LADDER of the highest event that has taken effect
@@ -46,14 +62,19 @@ class Expected:
             return
         if self.status != "sent":
             self.changes.append("sent")
-            self.status, self.ends, self.throttled = "sent", self.ends + 1, False
+            self.status, self.ends, self.throttled, self.waits = "sent", self.ends + 1, False, False
         for told in self.waiting:
             if told > self.told:
                 self.changes.append(LADDER[told])
                 self.told = told
         self.waiting = []
 
+    @property
+    def claimable(self) -> bool:
+        return self.status == "pending" and (not self.waits or self.again)
+
     def end_attempt(self, status: str, change: str = "") -> None:
+        self.doubted, self.waits = False, self.waits and status == "pending"
         self.changes.append(change or {"pending": "retry"}.get(status, status))
         self.status, self.worker = status, None
         self.ends += status != "pending"
@@ -81,11 +102,11 @@ class Life(RuleBasedStateMachine):
         for worker in self.workers:
             alive(worker, steady_for=100)
 
-    @rule(target=ids)
-    def accept(self) -> int:
-        [id] = accepted()
-        self.model[id] = Expected()
-        return id
+    @rule(target=ids, hold=st.booleans())
+    def accept(self, *, hold: bool) -> int:
+        [one] = lifecycle.accept([draft()._replace(on_uncertain="hold" if hold else "resend")], GRACE)
+        self.model[one.id] = Expected(hold=hold)
+        return one.id
 
     @rule(target=ids)
     def accept_suppressed(self) -> int:
@@ -96,7 +117,7 @@ class Life(RuleBasedStateMachine):
 
     @rule(id=ids, worker=st.integers(0, 2))
     def suppress(self, id: int, worker: int) -> None:
-        pending = self.model[id].status == "pending"
+        pending = self.model[id].status == "pending" and not self.model[id].waits
         with suppressed():
             assert not lifecycle.claim([id], self.workers[worker])
             assert lifecycle.suppress([id]) == ([id] if pending else [])
@@ -119,7 +140,7 @@ class Life(RuleBasedStateMachine):
     def claim(self, id: int, worker: int, *, at_once: bool) -> tuple[int, Claimed]:
         taken = lifecycle.claim([id], self.workers[worker], [id] if at_once else [])
         expected = self.model[id]
-        assert bool(taken) == (expected.status == "pending")
+        assert bool(taken) == expected.claimable
         if taken:
             expected.status, expected.worker, expected.at_once = "processing", worker, at_once
             expected.claim += 1
@@ -151,6 +172,49 @@ class Life(RuleBasedStateMachine):
             self.model[id].unanswered |= status not in outcomes
             self.model[id].reason = "outcome-unknown" if status == "unknown" else ""
 
+    @rule(held=claims)
+    def doubt(self, held: tuple[int, Claimed]) -> None:
+        id, claimed = held
+        if not self.model[id].hold:
+            return
+        owned = self.owns(id, claimed)
+        assert bool(lifecycle.doubt([(id, claimed.claim)], {id: EvidenceWait(900, "mail:25")})) == owned
+        self.model[id].doubted |= owned
+
+    @rule(held=claims)
+    def wait(self, held: tuple[int, Claimed]) -> None:
+        id, claimed = held
+        expected, owned = self.model[id], self.owns(id, claimed)
+        if owned and not expected.doubted:
+            return
+        settlement = lifecycle.awaiting(claimed, attempt("uncertain"))
+        assert bool(lifecycle.settle([settlement], GRACE, time.monotonic())) == owned
+        if owned:
+            expected.end_attempt("pending")
+            expected.waits, expected.again, expected.unanswered = True, False, True
+
+    @rule()
+    def replay(self) -> None:
+        due = {id for id, e in self.model.items() if e.status == "pending" and e.waits and not e.again}
+        due = {id for id in due if self.model[id].retries < MAX_ATTEMPTS}
+        assert set(lifecycle.replay(["mail:25"], lifecycle.Spacing(MAX_ATTEMPTS, 0, 0), 100)) == due
+        for id in due:
+            self.model[id].again = True
+            self.model[id].changes.append("retry")
+
+    @rule(id=ids)
+    def give_up(self, id: int) -> None:
+        waits = self.model[id].status == "pending" and self.model[id].waits
+        assert lifecycle.give_up(100) == []
+        if waits:
+            rows("UPDATE notifications SET evidence_until = now() - interval '1 second' WHERE id = %s", id)
+        assert lifecycle.give_up(100) == ([id] if waits else [])
+        if waits:
+            self.model[id].status, self.model[id].waits, self.model[id].throttled = "failed", False, False
+            self.model[id].reason = "outcome-unknown"
+            self.model[id].ends += 1
+            self.model[id].changes.append("failed")
+
     @rule(id=ids, told=st.integers(1, 4))
     def report(self, id: int, told: int) -> None:
         klass = "policy" if LADDER[told] == "bounced" else None
@@ -175,6 +239,7 @@ class Life(RuleBasedStateMachine):
         assert bool(lifecycle.release([(id, claimed.claim)])) == owned
         if owned:
             self.model[id].status, self.model[id].worker = "pending", None
+            self.model[id].doubted = False
             self.model[id].changes.append("released")
 
     @rule(id=ids, worker=st.integers(0, 2))
@@ -189,7 +254,7 @@ class Life(RuleBasedStateMachine):
         assert bool(lifecycle.postpone([(id, claimed.claim)], 0, "later")) == owned
         if owned:
             self.model[id].status, self.model[id].worker = "pending", None
-            self.model[id].throttled = True
+            self.model[id].throttled, self.model[id].doubted = True, False
             self.model[id].changes.append("released")
 
     @rule(worker=st.integers(0, 2))
@@ -199,13 +264,16 @@ class Life(RuleBasedStateMachine):
         assert set(lifecycle.rescue(self.observer, 30, 600, MAX_ATTEMPTS, 100)) == abandoned
         alive(self.workers[worker], steady_for=100)
         for id in abandoned:
-            if not (self.model[id].at_once or self.sending.get(worker) == id):
+            waits = self.model[id].waits or self.model[id].doubted
+            self.model[id].waits, self.model[id].again = waits, False
+            if not (self.model[id].at_once or self.sending.get(worker) == id or self.model[id].doubted):
                 self.model[id].status, self.model[id].worker = "pending", None
                 self.model[id].changes.append("rescued")
                 continue
-            passed(1000, id)  # From the second loss on they come back at different times.
+            if not waits:
+                passed(1000, id)  # From the second loss on they come back at different times.
             throttled = self.model[id].throttled
-            lost = self.model[id].retries + 1 >= MAX_ATTEMPTS
+            lost = self.model[id].retries + 1 >= MAX_ATTEMPTS and not waits
             self.model[id].unanswered, self.model[id].reason = True, "exhausted" if lost else ""
             self.model[id].end_attempt(*(("failed",) if lost else ("pending", "rescued")))
             self.model[id].throttled = throttled
@@ -215,7 +283,7 @@ class Life(RuleBasedStateMachine):
         expected = self.model[id]
         assert lifecycle.cancel(id, CLIENT) == (expected.status == "pending")
         if expected.status == "pending":
-            expected.status = "cancelled"
+            expected.status, expected.waits = "cancelled", False
             expected.ends += 1
             expected.changes.append("cancelled")
 
@@ -224,16 +292,18 @@ class Life(RuleBasedStateMachine):
         pending = {id for id, e in self.model.items() if e.status == "pending"}
         assert set(lifecycle.cancel_all(CLIENT, 100)) == pending
         for id in pending:
-            self.model[id].status = "cancelled"
+            self.model[id].status, self.model[id].waits = "cancelled", False
             self.model[id].ends += 1
             self.model[id].changes.append("cancelled")
 
     @rule(id=ids)
     def redrive(self, id: int) -> None:
         expected = self.model[id]
-        assert lifecycle.redrive(id, CLIENT, GRACE) == (expected.status == "failed")
-        if expected.status == "failed":
+        waits = expected.status == "pending" and expected.waits
+        assert lifecycle.redrive(id, CLIENT, GRACE) == (expected.status == "failed" or waits)
+        if expected.status == "failed" or waits:
             expected.status, expected.retries, expected.throttled, expected.reason = "pending", 0, False, ""
+            expected.waits = False
             expected.changes.append("retried")
 
     @rule()
@@ -249,8 +319,10 @@ class Life(RuleBasedStateMachine):
     def reschedule(self, id: int) -> None:
         later = Times(sends=True, send_at=in_seconds(600), expires=False, expires_at=None)
         now = later._replace(send_at=None)
-        pending = self.model[id].status == "pending"
+        pending = self.model[id].status == "pending" and not self.model[id].waits
         assert lifecycle.reschedule(id, CLIENT, later) == pending
+        if self.model[id].waits:
+            return
         assert lifecycle.claim([id], self.workers[0]) == []
         assert lifecycle.reschedule(id, CLIENT, now) == pending
         self.model[id].changes += ["rescheduled"] * 2 * pending
@@ -258,8 +330,11 @@ class Life(RuleBasedStateMachine):
     @rule()
     def pause_and_resume(self) -> None:
         pauses.pause("client", str(CLIENT))
-        rows("UPDATE notifications SET dispatch_after = now() WHERE status = 'pending'")
-        pending = {id for id, e in self.model.items() if e.status == "pending"}
+        rows(
+            "UPDATE notifications SET dispatch_after = now() WHERE status = 'pending'"
+            " AND (evidence_until IS NULL OR next_attempt_at < evidence_until)"
+        )
+        pending = {id for id, e in self.model.items() if e.claimable}
         assert lifecycle.claim(self.model, self.workers[0]) == []
         assert {due.id for due in relay.take_due("normal", GRACE, 0, 100) if due.parked} == pending
         pauses.resume("client", str(CLIENT))
@@ -274,7 +349,8 @@ class Life(RuleBasedStateMachine):
         assert lifecycle.expire(100) == ([id] if pending else [])
         rows("UPDATE notifications SET expires_at = NULL WHERE id = %s", id)
         if pending:
-            self.model[id].status = "failed"
+            self.model[id].reason = "outcome-unknown" if self.model[id].waits else ""
+            self.model[id].status, self.model[id].waits = "failed", False
             self.model[id].ends += 1
             self.model[id].changes.append("failed")
 
@@ -285,6 +361,8 @@ class Life(RuleBasedStateMachine):
             assert (found["status"], found["claim"]) == (expected.status, expected.claim)
             assert (found["attempt_count"], found["retry_count"]) == (expected.attempts, expected.retries)
             assert (found["throttled_since"] is not None) == expected.throttled
+            assert (found["evidence_until"] is not None) == expected.waits
+            assert (found["in_doubt_since"] is not None) == expected.doubted
             assert found["delivery_status"] == {0: None, 1: "unconfirmed"}.get(expected.told, LADDER[expected.told])
             assert len(history(id)) == expected.attempts
         told = dict(rows("SELECT subject_id, count(*) FROM notifications WHERE type = 'callback' GROUP BY subject_id"))
@@ -298,7 +376,7 @@ def life(store: object) -> type[Life]:
     return Life
 
 
-def test_no_order_of_arrows_leads_out_of_the_drawing(life: type[Life]) -> None:
+def test_no_order_of_transitions_violates_the_documented_life_cycle(life: type[Life]) -> None:
     run_state_machine_as_test(
         life,
         settings=settings(stateful_step_count=30, suppress_health_check=list(HealthCheck)),

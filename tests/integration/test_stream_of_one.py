@@ -1,4 +1,4 @@
-"""GET .../events as a stream: what has happened, what happens, and the end; and `notify follow` on streams."""
+"""GET .../events as a stream: past events, new events, and the end; and `notify follow`."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_a_stream_sends_past_events_then_new_ones_and_ends_with_the_final_status
         assert seen == ["attempted", "sent", "=sent", ".final"]
 
 
-def test_the_json_is_the_same_story(api: Api) -> None:
+def test_the_json_list_has_the_same_events_as_the_stream(api: Api) -> None:
     [id] = accepted()
     settle(id, "sent")
     with Reader(api.port, path(id)) as reader:
@@ -80,7 +80,7 @@ def test_a_request_that_does_not_prefer_a_stream_gets_json(api: Api, accept: str
     assert len(api.client.request("GET", path(id), headers={"Accept": accept}).json["items"]) == 1
 
 
-def test_a_status_is_told_while_it_lasts(api: Api) -> None:
+def test_a_status_is_sent_while_it_lasts(api: Api) -> None:
     [id] = accepted()
     with Reader(api.port, path(id)) as reader:
         reader.next(), reader.next()
@@ -138,7 +138,7 @@ def followed(log: Path) -> list[tuple[int, str]]:
     return [(line["notification"]["id"], line["event"]) for line in lines]
 
 
-def test_notify_follow_continues_by_itself_when_the_server_was_killed(
+def test_notify_follow_reconnects_after_the_server_was_killed(
     module_database_url: str, redis_server: Valkey, api: Api, tmp_path: Path
 ) -> None:
     assert api

@@ -61,7 +61,7 @@ def count(api: Api) -> int:
     return int(api.sql.rows("SELECT count(*) FROM notifications")[0][0])
 
 
-def test_a_mail_is_stored_with_all_that_it_has_when_250_comes(api: Api, server: Submission) -> None:
+def test_a_mail_is_stored_completely_before_the_250(api: Api, server: Submission) -> None:
     message = mail("Ann Ö. <ann@example.com>", "Schöne Grüße ☀\n", Cc='"Doe, Bob" <bob@example.com>')
     message.replace_header("From", "Shöp <noreply@sender.example>")
     message["Reply-To"] = "Help <help@example.com>"
@@ -97,11 +97,11 @@ def test_the_same_mail_again_is_stored_once(api: Api, server: Submission) -> Non
     assert send(server, message) != first
 
 
-def test_a_mail_without_a_message_id_is_a_new_one_each_time(api: Api, server: Submission) -> None:
+def test_a_repeated_mail_without_a_message_id_is_stored_again(api: Api, server: Submission) -> None:
     assert send(server, mail()) != send(server, mail())
 
 
-def test_a_key_of_the_clients_own_may_not_serve_for_two_mails(api: Api, server: Submission) -> None:
+def test_an_idempotency_key_in_the_header_cannot_be_used_for_two_mails(api: Api, server: Submission) -> None:
     first = send(server, mail(X_Idempotency_Key="order 42"))
 
     assert send(server, mail(X_Idempotency_Key="order 42")) == first
@@ -109,7 +109,7 @@ def test_a_key_of_the_clients_own_may_not_serve_for_two_mails(api: Api, server: 
     assert (code, "Idempotency-Key" in text) == (550, True)
 
 
-def test_recipients_whom_the_mail_does_not_name_get_it_each_alone(api: Api, server: Submission) -> None:
+def test_recipients_outside_the_header_get_separate_mails(api: Api, server: Submission) -> None:
     before = count(api)
 
     said = send(server, mail("undisclosed-recipients:;"), ["ann@example.com", "bob@example.com", "ANN@example.com"])
@@ -132,7 +132,7 @@ FAULTS = {
 
 
 @pytest.mark.parametrize(("message", "fields", "reply"), FAULTS.values(), ids=FAULTS)
-def test_what_the_api_cannot_take_is_refused_and_named(
+def test_a_mail_that_the_api_refuses_is_refused_with_its_faults(
     api: Api, server: Submission, message: EmailMessage, fields: dict[str, str], reply: tuple[int, str, str]
 ) -> None:
     before = count(api)
@@ -169,14 +169,14 @@ def test_the_server_announces_its_limits_and_keeps_them(server: Submission) -> N
         assert client.data(b"x" * 2_000 + b"\r\n")[0] == 500
 
 
-def test_a_body_above_the_limit_of_the_api_is_552(api: Api) -> None:
+def test_a_mail_above_the_size_limit_of_the_api_is_a_552(api: Api) -> None:
     with serving(api, BODY_LIMIT="5000000") as server:
         code, text = refused(server, mail(text=("a" * 70 + "\n") * 15_000))
 
     assert (code, text[:5]) == (552, "5.3.4")
 
 
-def test_commands_that_come_all_at_once_are_answered_in_order(api: Api, server: Submission) -> None:
+def test_pipelined_commands_are_answered_in_order(api: Api, server: Submission) -> None:
     said = server.exchange(ENVELOPE, FROM, b"To: ann@example.com\r\n\r\n..dots\r\n...\r\n.\r\nNOOP\r\nQUIT\r\n")
 
     codes = [line[:3] for line in said.splitlines() if line[3:4] != b"-"]
@@ -186,7 +186,7 @@ def test_commands_that_come_all_at_once_are_answered_in_order(api: Api, server: 
 
 
 @pytest.mark.parametrize("end", [b"\n.\n", b"\n.\r\n", b"\r\n.\n", b"\r.\r", b"\r\n.\r", b"\r.\r\n"])
-def test_a_mail_cannot_be_smuggled_behind_another_ones_end(api: Api, server: Submission, end: bytes) -> None:
+def test_smtp_smuggling_is_refused(api: Api, server: Submission, end: bytes) -> None:
     before = count(api)
     inner = b"MAIL FROM:<a@example.com>\r\nRCPT TO:<eve@example.com>\r\nDATA\r\nTo: eve@example.com\r\n\r\nSmuggled\r\n"
 
@@ -234,7 +234,7 @@ def test_no_line_of_the_log_has_an_address_or_a_text(server: Submission) -> None
     assert "secret" not in log
 
 
-def test_while_the_api_is_away_mails_are_deferred(module_database_url: str, redis_server: Valkey) -> None:
+def test_mails_are_deferred_while_the_api_is_unreachable(module_database_url: str, redis_server: Valkey) -> None:
     with running(module_database_url, redis_server.url) as api, serving(api) as server, server.client() as client:
         client.mail("a@example.com")
         client.rcpt("ann@example.com")

@@ -83,7 +83,7 @@ def slow_api() -> Iterator[str]:
     thread.join()
 
 
-def test_sigterm_answers_what_is_being_stored_and_turns_away_the_rest(api: Api, slow_api: str) -> None:
+def test_sigterm_answers_mails_being_stored_and_refuses_new_ones(api: Api, slow_api: str) -> None:
     server = started(begin(api, listen="127.0.0.1:0", url=slow_api))
     answers: list[tuple[int, bytes]] = []
     with closing(server.client()) as idle, closing(server.client()) as sender:
@@ -103,7 +103,7 @@ def test_sigterm_answers_what_is_being_stored_and_turns_away_the_rest(api: Api, 
     assert server.group.stop() == 0
 
 
-def test_a_mail_whose_answer_does_not_come_in_time_has_no_250(api: Api, slow_api: str) -> None:
+def test_a_mail_that_the_api_does_not_confirm_in_time_gets_no_250(api: Api, slow_api: str) -> None:
     server = started(begin(api, listen="127.0.0.1:0", url=slow_api, SHUTDOWN_GRACE="1"))
     with closing(server.client()) as sender:
         sender.mail("a@example.com")

@@ -64,7 +64,7 @@ def submit(client: smtplib.SMTP) -> tuple[int, bytes]:
 
 
 @pytest.mark.parametrize("mechanism", ["PLAIN", "LOGIN"])
-def test_a_key_is_the_password_and_any_name_will_do(api: Api, server: Submission, mechanism: str) -> None:
+def test_a_key_is_the_password_with_any_user_name(api: Api, server: Submission, mechanism: str) -> None:
     with server.client() as client:
         client.esmtp_features["auth"] = mechanism
         client.login("anything", str(key(api.sql)))
@@ -82,7 +82,7 @@ def test_auth_plain_may_come_with_its_command_or_after_a_challenge(api: Api, ser
 
 
 @pytest.mark.parametrize("password", ["wrong", "ntf_live_1_wrong", "x\r\nX-Evil: y", "ключ", ""])
-def test_a_password_that_is_no_key_is_535(server: Submission, password: str) -> None:
+def test_a_password_that_is_no_key_is_a_535(server: Submission, password: str) -> None:
     given = b64encode(f"\0apikey\0{password}".encode()).decode()
 
     with server.client() as client:
@@ -92,7 +92,7 @@ def test_a_password_that_is_no_key_is_535(server: Submission, password: str) -> 
 
 
 @pytest.mark.parametrize("argument", ["PLAIN ???", "PLAIN bm90aGluZw==", "LOGIN ???"])
-def test_what_cannot_be_read_as_a_login_is_501(server: Submission, argument: str) -> None:
+def test_a_malformed_login_is_a_501(server: Submission, argument: str) -> None:
     with server.client() as client:
         assert client.docmd("AUTH", argument)[0] == 501
 
@@ -105,20 +105,20 @@ def test_after_three_wrong_passwords_the_connection_ends(server: Submission) -> 
     assert codes == [535, 535, 535, 421]
 
 
-def test_where_keys_are_needed_mail_without_one_is_530(server: Submission) -> None:
+def test_a_mail_without_a_required_key_is_a_530(server: Submission) -> None:
     with server.client() as client:
         code, text = client.mail("a@example.com")
     assert (code, text[:5]) == (530, b"5.7.0")
 
 
-def test_a_key_without_the_scope_to_send_is_535_and_the_scope_is_named(api: Api, server: Submission) -> None:
+def test_a_key_without_the_scope_send_is_a_535_that_names_the_scope(api: Api, server: Submission) -> None:
     with server.client(str(key(api.sql, ["read"]))) as client:
         code, text = submit(client)
     assert (code, text[:5]) == (535, b"5.7.8")
     assert b"'send'" in text
 
 
-def test_a_key_that_is_revoked_under_way_is_535(api: Api, server: Submission) -> None:
+def test_a_key_revoked_during_the_session_is_a_535(api: Api, server: Submission) -> None:
     made = key(api.sql)
     with server.client(str(made)) as client:
         assert submit(client)[0] == 250
@@ -164,7 +164,7 @@ def test_with_a_certificate_a_login_needs_starttls(api: Api, tls_server: Submiss
         assert submit(client)[0] == 250
 
 
-def test_a_command_that_came_in_clear_is_not_run_after_starttls(tls_server: Submission, authority: trustme.CA) -> None:
+def test_a_command_injected_before_starttls_is_not_run(tls_server: Submission, authority: trustme.CA) -> None:
     with tls_server.client() as client:
         client.send("STARTTLS\r\nNOOP injected\r\n")
         assert client.getreply()[0] == 220
@@ -187,13 +187,13 @@ def test_a_failed_handshake_ends_the_connection_only(tls_server: Submission, aut
         assert client.noop()[0] == 250
 
 
-def test_an_answer_to_a_challenge_has_a_limit(server: Submission) -> None:
+def test_the_length_of_an_answer_to_a_challenge_is_limited(server: Submission) -> None:
     with server.client() as client:
         assert client.docmd("AUTH", "LOGIN")[0] == 334
         assert client.docmd("a" * 5_000)[0] == 500
 
 
-def test_a_server_that_other_machines_reach_does_not_start_for_an_api_without_keys(
+def test_a_server_reachable_from_outside_does_not_start_for_an_api_without_auth(
     module_database_url: str, redis_server: Valkey, certified: tuple[str, ...]
 ) -> None:
     with running(module_database_url, redis_server.url, auth="off") as open_api:
@@ -204,7 +204,7 @@ def test_a_server_that_other_machines_reach_does_not_start_for_an_api_without_ke
         assert "The API needs no key (AUTH=off), so every machine could send" in group.log.read_text()
 
 
-def test_a_server_that_other_machines_reach_does_not_start_without_an_api(api: Api, certified: tuple[str, ...]) -> None:
+def test_a_server_reachable_from_outside_does_not_start_without_an_api(api: Api, certified: tuple[str, ...]) -> None:
     group = begin(api, *certified, listen="0.0.0.0:0", url="http://127.0.0.1:9")
     eventually(lambda: not group.running, within=20)
 
@@ -212,7 +212,7 @@ def test_a_server_that_other_machines_reach_does_not_start_without_an_api(api: A
     assert "It must run before this server listens beyond loopback" in group.log.read_text()
 
 
-def test_a_port_that_is_taken_is_named(api: Api, server: Submission) -> None:
+def test_a_taken_port_is_reported(api: Api, server: Submission) -> None:
     group = begin(api, listen=f"127.0.0.1:{server.port}")
     eventually(lambda: not group.running, within=20)
 

@@ -1,4 +1,4 @@
-"""The suppression list at accept, at claim and at settle: who is on it gets nothing, and who bounces goes on it."""
+"""The suppression list at accept, claim and settle: suppressed addresses get nothing, and hard bounces are added."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def over(address: str) -> None:
     rows("UPDATE suppressions SET expires_at = now() - interval '1 second' WHERE address = %s", address)
 
 
-def test_accept_fails_at_once_what_goes_to_a_suppressed_recipient_and_nothing_else() -> None:
+def test_accept_fails_exactly_the_notifications_to_suppressed_recipients() -> None:
     with suppressed("b@example.com"):
         drafts = [draft("a@example.com"), draft("b@example.com"), draft("c@example.com")]
         answers = lifecycle.accept(drafts, GRACE)
@@ -64,7 +64,7 @@ def test_accept_fails_at_once_what_goes_to_a_suppressed_recipient_and_nothing_el
     assert failed["attempt_count"] == 0
 
 
-def test_accept_compares_the_mailbox_where_it_differs_from_the_recipient() -> None:
+def test_accept_compares_the_normalised_mailbox() -> None:
     with suppressed("a@example.com"):
         [answer] = lifecycle.accept([draft("A@Example.com")._replace(mailboxes='["a@example.com"]')], GRACE)
 
@@ -103,7 +103,7 @@ def test_accept_and_claim_do_not_look_at_the_list_of_another_client() -> None:
         assert [c.id for c in lifecycle.claim([id], WORKER)] == [id]
 
 
-def test_an_entry_whose_time_is_over_counts_for_nothing() -> None:
+def test_an_expired_entry_does_not_suppress() -> None:
     with suppressed():
         over("a@example.com")
         [id] = accepted()
@@ -138,7 +138,7 @@ def test_a_suppressed_notification_enqueues_the_callback_for_failures(once: bool
 # suppress
 
 
-def test_suppress_fails_what_became_suppressed_while_it_was_pending() -> None:
+def test_suppress_fails_pending_notifications_whose_recipient_was_suppressed_later() -> None:
     [id] = accepted()
     with suppressed():
         assert lifecycle.claim([id], WORKER) == []
@@ -151,7 +151,7 @@ def test_suppress_fails_what_became_suppressed_while_it_was_pending() -> None:
     assert lifecycle.claim([id], WORKER) == []
 
 
-def test_suppress_leaves_what_is_not_pending_not_due_or_not_suppressed() -> None:
+def test_suppress_leaves_rows_that_are_not_pending_due_and_suppressed() -> None:
     [free] = accepted()
     assert lifecycle.suppress([free]) == []
 
@@ -272,7 +272,7 @@ def test_many_bounces_of_one_address_are_one_entry() -> None:
     assert len(listed()) == 1
 
 
-def test_a_bounce_leaves_an_entry_that_counts_and_renews_one_whose_time_is_over() -> None:
+def test_a_bounce_keeps_a_valid_entry_and_renews_an_expired_one() -> None:
     first, second = claimed(), claimed()
     suppressions.add(1, Entry("a@example.com", "unsubscribed"))
     settled(lifecycle.bounced(first, attempt("refused")))
@@ -311,7 +311,7 @@ def test_bounces_of_the_same_addresses_in_any_order_do_not_wait_for_each_other()
 # unsubscribe
 
 
-def test_unsubscribing_stops_what_is_pending_and_what_comes() -> None:
+def test_unsubscribing_stops_pending_and_later_notifications() -> None:
     sent, pending = claimed(), accepted()
     assert suppressions.unsubscribe(sent.id)
 
@@ -320,7 +320,7 @@ def test_unsubscribing_stops_what_is_pending_and_what_comes() -> None:
     assert not suppressions.unsubscribe(sent.id + 1000)
 
 
-def test_unsubscribing_twice_changes_nothing_and_ends_an_end() -> None:
+def test_unsubscribing_twice_changes_nothing_and_removes_an_expiry() -> None:
     [id] = accepted()
     suppressions.add(1, Entry("a@example.com", "bounced"))
     assert suppressions.unsubscribe(id)
@@ -355,7 +355,7 @@ def test_an_address_is_looked_up_in_an_index_however_long_the_list_is(
         assert "Seq Scan on suppressions" not in plan, plan
 
 
-def test_a_plan_that_was_made_while_the_list_was_empty_looks_it_up_in_the_index_too(
+def test_a_plan_made_for_an_empty_list_uses_the_index_too(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     for _ in range(2):

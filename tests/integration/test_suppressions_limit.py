@@ -1,4 +1,4 @@
-"""A client puts so many addresses on its suppression list; who bounces or unsubscribes is never refused."""
+"""The limit of a client's suppression list, which does not apply to bounces and unsubscriptions."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_simultaneous_additions_fill_the_list_exactly_to_its_limit() -> None:
 
 
 @pytest.mark.usefixtures("store")
-def test_the_same_address_at_once_counts_once() -> None:
+def test_simultaneous_additions_of_one_address_count_once() -> None:
     for _ in range(20):
         rows("DELETE FROM suppressions")
         assert at_once([partial(added, 1, 1)] * 3) == [True] * 3
@@ -96,7 +96,7 @@ def test_the_same_address_at_once_counts_once() -> None:
 
 
 @pytest.mark.usefixtures("store")
-def test_adding_and_removing_at_once_leaves_the_count_true() -> None:
+def test_simultaneous_additions_and_removals_keep_the_count_correct() -> None:
     for _ in range(20):
         at_once([partial(added, n % 3, 5) for n in range(6)] + [partial(suppressions.remove, 1, "1@example.com")] * 2)
         assert counted() == len(suppressions.newest(1, {}, None, 9))

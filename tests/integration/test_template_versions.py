@@ -1,4 +1,4 @@
-"""Templates in the database: numbers are given once, versions never change."""
+"""Templates in the database: version numbers are used once, and versions never change."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_each_change_makes_a_version_and_the_same_content_makes_none() -> None:
     assert [row["text"] for row in templates.versions(1, "welcome", None, 10)] == ["a", "b", "a"]
 
 
-def test_the_order_of_a_schema_is_no_change() -> None:
+def test_another_order_of_fields_in_a_schema_makes_no_version() -> None:
     templates.put(1, "welcome", FIRST, MOST)
     other = FIRST._replace(schema={"properties": {"a": {}, "b": {}}, "type": "object"})
 
@@ -60,7 +60,7 @@ def test_fifty_simultaneous_puts_of_the_same_content_make_one_version() -> None:
         rows("TRUNCATE templates, template_names")
 
 
-def test_a_number_is_not_given_again_after_a_deletion() -> None:
+def test_a_version_number_is_not_reused_after_a_deletion() -> None:
     put("a")
     put("b")
     assert templates.delete(1, "welcome")
@@ -72,7 +72,7 @@ def test_a_number_is_not_given_again_after_a_deletion() -> None:
     assert put("b") == (3, True)
 
 
-def test_simultaneous_deletions_and_puts_leave_all_of_a_template_or_nothing() -> None:
+def test_simultaneous_deletions_and_puts_leave_a_whole_template_or_none() -> None:
     for round in range(20):
         at_once([*(partial(put, f"{round} {n}") for n in range(5)), *[partial(templates.delete, 1, "welcome")] * 2])
 
@@ -92,7 +92,7 @@ def test_versions_of_another_client_are_not_seen_or_counted() -> None:
     assert newest["text"] == "a"
 
 
-def test_a_client_has_so_many_versions_and_no_more() -> None:
+def test_the_number_of_versions_of_a_client_is_limited() -> None:
     templates.put(1, "a", FIRST, 2)
     templates.put(1, "b", FIRST, 2)
     with pytest.raises(templates.TooMany):
@@ -104,7 +104,7 @@ def test_a_client_has_so_many_versions_and_no_more() -> None:
     assert templates.put(1, "c", FIRST, 2)[1] is True
 
 
-def test_lists_continue_where_the_page_before_ended() -> None:
+def test_lists_are_paged() -> None:
     for name in "bca":
         put(name=name)
         put("x", name=name)

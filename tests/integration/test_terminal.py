@@ -20,7 +20,7 @@ def environ(store: Settings, redis_url: str) -> dict[str, str]:
     return {"DATABASE_URL": store.database.url, "REDIS_URL": redis_url}
 
 
-def test_top_is_live_follows_the_window_and_ends_with_q(environ: dict[str, str]) -> None:
+def test_top_refreshes_adapts_to_the_window_and_ends_with_q(environ: dict[str, str]) -> None:
     alive(uuid4())
     with Terminal(["top", "--interval", "0.2"], environ, lines=30, columns=40) as terminal:
         assert "RESCUED" not in terminal.until("THREADS")
@@ -59,14 +59,14 @@ def test_top_says_that_a_table_is_missing_and_continues_when_it_is_back(environ:
 
 
 @pytest.mark.parametrize("kind", ["dumb", "nobody-knows-it"])
-def test_a_terminal_that_cannot_move_its_cursor_gets_it_once(environ: dict[str, str], kind: str) -> None:
+def test_a_terminal_without_cursor_movement_gets_one_view(environ: dict[str, str], kind: str) -> None:
     with Terminal(["top", "--interval", "0.2"], {**environ, "TERM": kind}) as terminal:
         assert terminal.ended() == 0
         assert terminal.seen.startswith("notify top  2")
         assert "\x1b" not in terminal.seen
 
 
-def test_many_retries_show_how_far_they_are(environ: dict[str, str]) -> None:
+def test_a_bulk_retry_shows_its_progress(environ: dict[str, str]) -> None:
     ids = [failed() for _ in range(5)]
     words = ["retry", "--failed", "--all-clients"]
     with Terminal(words, {**environ, "RETRY_LIMIT": "1"}) as terminal:

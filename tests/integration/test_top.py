@@ -1,4 +1,4 @@
-"""`notify top` where it is no terminal, and what it reads."""
+"""`notify top` without a terminal, and the data that it reads."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_top_is_printed_once_with_rates(operator: Operator, redis_url: str) -> N
     assert "accepted 0.0/s   sent 0.0/s   failed 0.0/s   retried 0.0/s   being sent 0" in shown.stdout
 
 
-def test_top_as_json_is_one_document_a_line(operator: Operator, redis_url: str) -> None:
+def test_top_as_json_prints_one_document_per_line(operator: Operator, redis_url: str) -> None:
     accepted(3)
     [told] = operator.json("top", "--once", "--interval", "0.2", redis_url=redis_url)
     assert told["at"].endswith("Z")
@@ -52,7 +52,7 @@ def test_notifications_in_flight_are_counted_with_the_age_of_the_oldest(store: S
     assert drain.in_flight().oldest >= 50
 
 
-def test_a_sampler_takes_rates_over_a_window_and_outlives_its_servers(
+def test_a_sampler_computes_rates_over_a_window_and_survives_an_outage(
     store: Settings, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with configured(database_url=store.database.url, redis_url=redis_url) as chosen:

@@ -1,4 +1,4 @@
-"""One trace from the POST to the callback: the parents of spans, the stored context, and private data in no span."""
+"""One trace from the POST to the callback: the parents of spans, the stored context, and no private data."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def test_the_row_of_a_notification_stores_the_trace_context(post: Post, spans: S
     assert carried == f"00-{TRACE}-{id_of(create):016x}-01 vendor=a,other=b"
 
 
-def test_an_attempt_is_a_child_of_what_accepted_it_with_every_phase_of_its_mail(
+def test_an_attempt_is_a_child_of_its_request_with_a_span_for_every_phase(
     post: Post, worker: Process, spans: Spans
 ) -> None:
     id = post()["id"]
@@ -125,7 +125,7 @@ def test_an_attempt_is_a_child_of_what_accepted_it_with_every_phase_of_its_mail(
     assert {trace_of(span) for span in spans.all} == {trace_of(create)}
 
 
-def test_each_attempt_of_a_retried_one_has_the_same_parent(
+def test_each_attempt_of_a_retried_notification_has_the_same_parent(
     post: Post, worker: Process, spans: Spans, smtp_server: SmtpServer
 ) -> None:
     smtp_server.on("rcpt", Reply(451, f"<{PRIVATE['recipient']}> later"))
@@ -146,7 +146,9 @@ def test_each_attempt_of_a_retried_one_has_the_same_parent(
     assert (refused.status.is_ok, taken.status.is_ok) == (False, True)
 
 
-def test_the_callback_is_in_the_same_trace_and_carries_it_on(post: Post, worker: Process, spans: Spans) -> None:
+def test_a_callback_is_in_the_trace_of_its_notification_and_passes_it_on(
+    post: Post, worker: Process, spans: Spans
+) -> None:
     with Hooks() as hooks:
         assert callbacks.create(New(1, hooks.url, "", ["sent"], SECRET), 10)
         id = post(traceparent=ASKED, tracestate="vendor=a")["id"]
@@ -171,7 +173,7 @@ def test_the_callback_is_in_the_same_trace_and_carries_it_on(post: Post, worker:
     }
 
 
-def test_a_batch_is_one_trace_and_keyed_posts_and_replays_too(post: Post, worker: Process, spans: Spans) -> None:
+def test_a_batch_and_a_post_with_its_replay_are_one_trace_each(post: Post, worker: Process, spans: Spans) -> None:
     item = {"type": "email", **PRIVATE}
     items = post({"items": [item, item]}, f"{NOTIFICATIONS}/batch", traceparent=ASKED)["items"]
     worker.deliver([item["id"] for item in items])
@@ -199,7 +201,9 @@ def test_a_statement_for_several_requests_is_one_span_with_links_to_the_others(o
     notifications.close()
 
 
-def test_claims_and_settlements_for_several_are_linked_too(on: Settings, worker: Process, spans: Spans) -> None:
+def test_claims_and_settlements_of_several_notifications_are_linked(
+    on: Settings, worker: Process, spans: Spans
+) -> None:
     ids = [lifecycle.accept([draft()._replace(trace=f"00-{n:032x}-{n:016x}-01")], GRACE)[0].id for n in (1, 2)]
     worker.deliver(ids)
 
@@ -258,7 +262,7 @@ def test_spans_and_log_lines_contain_no_recipient_and_no_content(
     assert "ValueError" in logged
 
 
-def test_the_trace_context_of_a_client_is_not_stored_where_tracing_is_off(
+def test_the_trace_context_of_a_client_is_not_stored_with_tracing_off(
     bound: Settings, store: Settings, redis_url: str
 ) -> None:
     async def exchange() -> Any:

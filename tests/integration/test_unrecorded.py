@@ -30,7 +30,7 @@ from settings import Settings
 from tests.eventually import eventually
 from tests.integration.delivering import Process
 from tests.integration.rows import GRACE, accepted, alive, draft, history, passed, row, status
-from tests.integration.test_deliver import Make, accept, make, many
+from tests.integration.test_delivery import Make, accept, make, many
 from tests.smtp import Reply, SmtpServer
 
 __all__ = ["make"]  # the fixture
@@ -108,7 +108,7 @@ def test_an_outcome_is_kept_until_it_is_recorded_whatever_the_error_of_the_datab
 
 
 @pytest.mark.parametrize("error", [ZeroDivisionError(), UnicodeEncodeError("latin-1", "ł", 0, 1, "?"), KeyError("id")])
-def test_a_fault_of_our_own_while_recording_loses_no_outcome(
+def test_an_internal_error_while_recording_loses_no_outcome(
     make: Make, smtp_server: SmtpServer, error: Exception
 ) -> None:
     ids, real, failures = many(5), lifecycle.settle, [error] * 6
@@ -125,7 +125,7 @@ def test_a_fault_of_our_own_while_recording_loses_no_outcome(
 
 
 @pytest.mark.parametrize("table", ["notifications", "events", "changes"])
-def test_a_table_that_takes_nothing_delays_outcomes_and_sends_none_twice(
+def test_a_table_that_refuses_writes_delays_outcomes_and_nothing_is_sent_twice(
     make: Make, smtp_server: SmtpServer, table: str
 ) -> None:
     ids = many(4)
@@ -155,7 +155,7 @@ def test_an_outcome_that_is_never_recorded_does_not_delay_others_of_its_statemen
     assert copies(smtp_server) == {1}
 
 
-def test_words_that_the_database_refuses_are_left_out_and_the_outcome_is_recorded(
+def test_text_that_the_database_refuses_is_left_out_and_the_outcome_is_recorded(
     make: Make, smtp_server: SmtpServer
 ) -> None:
     smtp_server.on("dot", Reply(250, "2.0.0 für immer"), times=1)
@@ -167,7 +167,7 @@ def test_words_that_the_database_refuses_are_left_out_and_the_outcome_is_recorde
     assert copies(smtp_server) == {1}
 
 
-def test_an_outcome_whose_reply_is_refused_in_any_words_is_recorded_without_it(
+def test_an_outcome_whose_reply_the_database_refuses_is_recorded_without_the_reply(
     make: Make, smtp_server: SmtpServer
 ) -> None:
     ids = many(2)
@@ -188,7 +188,7 @@ def test_a_text_that_cannot_be_sent_to_the_database_is_recorded_reduced(make: Ma
     assert status(id) == "sent"
 
 
-def test_a_row_that_somebody_else_holds_delays_its_own_outcome_only(make: Make, bound: Settings) -> None:
+def test_a_row_locked_by_another_session_delays_only_its_own_outcome(make: Make, bound: Settings) -> None:
     held, *others = many(3)
     process = make(db_statement_timeout=1)
     [mine, *_] = process.claim([held])
@@ -230,7 +230,7 @@ def test_a_locked_table_delays_outcomes_and_loses_none(make: Make, bound: Settin
     assert copies(smtp_server) == {1}
 
 
-def test_a_worker_that_stops_waits_for_its_grace_and_gives_up(make: Make, smtp_server: SmtpServer) -> None:
+def test_a_stopping_worker_waits_for_shutdown_grace_and_gives_up(make: Make, smtp_server: SmtpServer) -> None:
     ids = many(2)
     process = make(shutdown_grace=1)
     with ThreadPoolExecutor(1) as thread, refusing("insufficient_privilege"):
@@ -279,7 +279,9 @@ def test_claimed_notifications_are_released_after_the_rest_of_their_claim_failed
     assert {status(id) for id in ids} == {"pending"}
 
 
-def test_a_fault_after_the_server_took_the_mail_is_an_unknown_outcome(make: Make, smtp_server: SmtpServer) -> None:
+def test_an_internal_error_after_the_server_took_the_mail_is_an_unknown_outcome(
+    make: Make, smtp_server: SmtpServer
+) -> None:
     real = SmtpSender.send
 
     async def send(self: SmtpSender, *of: Any) -> Receipt:
@@ -297,7 +299,7 @@ def test_a_fault_after_the_server_took_the_mail_is_an_unknown_outcome(make: Make
 @pytest.mark.parametrize(
     ("where", "what"), [(breaker, "trip"), (delivering, "report"), (hard_bounce, "is_hard_bounce"), (breaker, "close")]
 )
-def test_a_fault_in_what_comes_after_the_answer_loses_no_outcome(
+def test_an_internal_error_after_the_answer_loses_no_outcome(
     make: Make, smtp_server: SmtpServer, where: Any, what: str
 ) -> None:
     smtp_server.on("rcpt", Reply(421, "4.3.0 not this one"), to="1@example.com", times=None)
@@ -309,7 +311,7 @@ def test_a_fault_in_what_comes_after_the_answer_loses_no_outcome(
     assert copies(smtp_server) == {1}
 
 
-def test_a_sender_that_breaks_off_leaves_what_it_had_not_begun_to_another(make: Make, smtp_server: SmtpServer) -> None:
+def test_a_sender_that_fails_leaves_its_unbegun_mails_to_another(make: Make, smtp_server: SmtpServer) -> None:
     ids, failures = many(5), [ZeroDivisionError()] * 2
     process = make(connections=1)
     real = process.delivery.settled
@@ -404,5 +406,5 @@ def test_the_reductions_of_a_settlement_keep_its_outcome() -> None:
     )
     plain, bare = reductions(given)
     assert plain.attempt.text == "f?r??"
-    assert (bare.id, bare.claim, bare.status, bare.reason, bare.suppress) == (1, 2, "failed", "rejected", False)
+    assert (bare.id, bare.claim, bare.status, bare.reason, bare.suppress) == (1, 2, "failed", "rejected", None)
     assert (bare.attempt.outcome, bare.attempt.phase, bare.attempt.reply_code) == ("refused", None, None)

@@ -45,7 +45,7 @@ def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(relay, "BATCH", 10)
 
 
-def test_a_round_says_that_the_worker_lives() -> None:
+def test_a_round_records_a_heartbeat() -> None:
     worker = uuid4()
     upkeep(worker).tick()
     [(id, threads)] = rows("SELECT id, threads FROM workers")
@@ -53,7 +53,7 @@ def test_a_round_says_that_the_worker_lives() -> None:
 
 
 @pytest.mark.parametrize(("seconds", "late"), [(4.0, False), (6.0, True)])
-def test_a_round_finds_out_by_the_database_s_clock_that_its_machine_was_paused(seconds: float, late: bool) -> None:
+def test_a_round_notices_by_the_database_clock_that_its_machine_was_paused(seconds: float, late: bool) -> None:
     one, seen, paused = upkeep(uuid4(), worker_timeout=10), workers.seen, 0.0
     with (
         mock.patch.object(workers, "seen", lambda *given: seen(*given) + paused),
@@ -65,7 +65,7 @@ def test_a_round_finds_out_by_the_database_s_clock_that_its_machine_was_paused(s
     assert [call.kwargs["late"] for call in beaten.call_args_list] == [False, late]
 
 
-def test_a_round_says_what_the_worker_has_done() -> None:
+def test_a_round_records_the_counts_of_the_worker() -> None:
     passed(GRACE + 1, accepted()[0])
     before = counters.all().get("relayed", 0)
     one = upkeep(worker := uuid4(), upkeep_interval=0.05)
@@ -79,7 +79,7 @@ def test_a_round_says_what_the_worker_has_done() -> None:
     eventually(told)
 
 
-def test_a_round_adds_new_ends_to_the_history() -> None:
+def test_a_round_adds_finished_notifications_to_the_history() -> None:
     ids = accepted(2)
     assert lifecycle.cancel(ids[0], CLIENT)
     upkeep(uuid4()).tick()
@@ -87,7 +87,7 @@ def test_a_round_adds_new_ends_to_the_history() -> None:
     assert rows("SELECT * FROM history_new") == []
 
 
-def test_a_round_continues_without_the_history() -> None:
+def test_a_round_continues_if_the_history_cannot_be_updated() -> None:
     [id] = accepted()
     passed(GRACE + 1, id)
     with mock.patch.object(history, "fold", side_effect=Unavailable("no answer")):
@@ -95,7 +95,7 @@ def test_a_round_continues_without_the_history() -> None:
     assert row(id)["rung"]
 
 
-def test_notifications_moved_by_a_round_are_counted() -> None:
+def test_metrics_count_the_notifications_that_a_round_moved() -> None:
     def counted() -> dict[str, float]:
         seen = Scrape(exposition.page(False, False).body.decode())
         return {action: seen.sum("notify_upkeep_notifications_total", action=action) for action in actions}
@@ -123,7 +123,7 @@ def test_a_round_enqueues_due_notifications_in_lists_and_once() -> None:
     assert len(lists()) == 8
 
 
-def test_a_round_forgets_old_changes_however_many_and_leases_that_are_over(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_round_deletes_old_changes_and_expired_leases(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("actors.upkeep.CHANGES_AT_ONCE", 2)
     listeners.hold([CLIENT], 60)
     accepted(7)
@@ -199,14 +199,14 @@ def test_notifications_are_enqueued_again_after_redis_was_flushed_and_the_grace_
     assert sorted(id for ids in lists() for id in ids) == ids
 
 
-def test_old_keys_are_forgotten() -> None:
+def test_old_idempotency_keys_are_deleted() -> None:
     for key, hours in (("old", 25), ("new", 23)):
         rows("INSERT INTO idempotency_keys VALUES (1, %s, '', now() - %s * interval '1 hour')", key, hours)
     upkeep(uuid4()).tick()
     assert rows("SELECT key FROM idempotency_keys") == [("new",)]
 
 
-def test_the_thread_stops_in_order_and_deletes_the_row_of_its_worker() -> None:
+def test_stopping_upkeep_deletes_the_row_of_its_worker() -> None:
     worker = uuid4()
     thread = upkeep(worker, upkeep_interval=0.05)
     thread.start()
@@ -216,7 +216,7 @@ def test_the_thread_stops_in_order_and_deletes_the_row_of_its_worker() -> None:
         assert rows("SELECT id FROM workers") == []
 
 
-def test_a_wake_up_message_has_the_age_that_its_rows_say() -> None:
+def test_a_wake_up_message_of_the_relay_has_the_age_of_its_rows() -> None:
     """Otherwise rows whose message still waits would look older than every waiting message, and be enqueued again."""
     for id in accepted(40):
         passed(GRACE + 1, id)

@@ -61,7 +61,9 @@ def consumer() -> Iterator[WaitingConsumer]:
     ("count", "threads", "most", "sizes"),
     [(1, 16, 50, [1]), (16, 16, 50, [1] * 16), (40, 16, 50, [3] * 13 + [1]), (1000, 4, 50, [50] * 20), (3, 0, 50, [3])],
 )
-def test_lists_keep_every_thread_busy_and_stay_short(count: int, threads: int, most: int, sizes: list[int]) -> None:
+def test_lists_of_ids_keep_every_thread_busy_and_stay_short(
+    count: int, threads: int, most: int, sizes: list[int]
+) -> None:
     made = messages(list(range(count)), threads, most)
     assert [len(m.args[0]) for m in made] == sizes
     assert [id for m in made for id in m.args[0]] == list(range(count))
@@ -104,7 +106,7 @@ def test_a_queue_far_above_the_watermark_takes_no_more_wake_up_messages() -> Non
     wake_ups.close(5)
 
 
-def test_lists_are_longer_where_enough_wait_already_to_keep_every_thread_busy() -> None:
+def test_lists_of_ids_grow_once_every_thread_has_work() -> None:
     with configured(ring_spread=4) as current:
         wake_ups = WakeUpQueue(current)
     for first in (0, 10, 20):
@@ -151,7 +153,7 @@ def test_a_waiting_consumer_gets_a_wake_up_message_at_once(
     eventually(woken, within=30)
 
 
-def test_a_full_consumer_takes_nothing_and_still_reports_to_redis(consumer: WaitingConsumer) -> None:
+def test_a_full_consumer_takes_no_message_and_still_sends_its_heartbeat(consumer: WaitingConsumer) -> None:
     broker.enqueue_all(messages([1, 2, 3], 3, 50))
     first, _second = next(consumer), next(consumer)
     broker.client.delete("dramatiq:__heartbeats__")
@@ -198,13 +200,13 @@ def test_every_fault_of_redis_restarts_the_consumer_instead_of_ending_it(
         next(consumer)
 
 
-def test_a_message_whose_body_was_flushed_is_passed_over(consumer: WaitingConsumer) -> None:
+def test_a_message_whose_body_was_flushed_is_skipped(consumer: WaitingConsumer) -> None:
     broker.enqueue_all(messages([1, 2], 2, 50))
     broker.client.delete(f"dramatiq:{QUEUE}.msgs")
     assert next(consumer) is None
 
 
-def test_a_wake_up_message_in_hand_keeps_its_enqueueing_time_until_it_is_begun(consumer: WaitingConsumer) -> None:
+def test_a_fetched_wake_up_message_keeps_its_enqueueing_time_until_it_is_begun(consumer: WaitingConsumer) -> None:
     before = time.time()
     broker.enqueue_all(messages([1], 1, 50))
     wake_ups = next(consumer)
@@ -218,13 +220,13 @@ def test_a_wake_up_message_in_hand_keeps_its_enqueueing_time_until_it_is_begun(c
     assert broker.in_hand(QUEUE) == {}
 
 
-def test_a_delayed_wake_up_message_is_dated_by_its_enqueueing() -> None:
+def test_a_delayed_wake_up_message_has_the_time_of_its_enqueueing() -> None:
     delayed = message([1]).copy(options={"rung_at": 1})
     before = time.time()
     assert broker.enqueued_at(broker.enqueue(delayed)) > before - 1
 
 
-def test_a_quiet_client_passes_a_backlog_that_workers_hold(
+def test_a_quiet_client_passes_a_backlog_that_workers_have_fetched(
     consumer: WaitingConsumer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fairness, "DEPTH", 2)
@@ -270,7 +272,7 @@ def test_submissions_soon_after_a_round_trip_for_several_share_the_next_round_tr
     assert trips.call_count == 2
 
 
-def test_a_round_trip_for_few_is_followed_by_no_pause() -> None:
+def test_no_pause_follows_a_round_trip_for_few_ids() -> None:
     with configured(ring_spread=1) as current:
         wake_ups = WakeUpQueue(current)
     with mock.patch.object(wake_ups._closing, "wait") as rests:
@@ -279,7 +281,7 @@ def test_a_round_trip_for_few_is_followed_by_no_pause() -> None:
     assert not rests.called
 
 
-def test_a_depth_that_the_last_trip_has_told_is_not_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_queue_depth_from_the_last_round_trip_is_not_queried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fairness, "DEPTH", 1)
     with configured(ring_spread=1) as current:
         wake_ups = WakeUpQueue(current)

@@ -1,4 +1,4 @@
-"""Webhooks on their way: what is posted, how it is signed, and what each answer means."""
+"""Sending of webhooks: the request, its signature, and the outcome of each answer."""
 
 from __future__ import annotations
 
@@ -58,25 +58,25 @@ def test_each_attempt_has_the_same_id_and_body(make: Make, orders: Hooks) -> Non
 
 
 @pytest.mark.parametrize("code", [300, 400, 401, 404, 418, 429, 500, 503, 599])
-def test_any_other_status_is_tried_again(make: Make, orders: Hooks, code: int) -> None:
+def test_any_other_status_is_retried(make: Make, orders: Hooks, code: int) -> None:
     orders.answer = status(code, body="no\r\n\x1b[31mway")
     assert type(make("webhook").failure(NOTIFICATION)) is Deferred
 
 
-def test_410_is_final(make: Make, orders: Hooks) -> None:
+def test_a_410_fails_the_notification(make: Make, orders: Hooks) -> None:
     orders.answer = status(410, body="stop")
     assert isinstance(make("webhook").failure(NOTIFICATION), Refused)
 
 
 @pytest.mark.parametrize("code", [429, 503])
-def test_a_server_may_ask_for_a_pause(make: Make, orders: Hooks, code: int) -> None:
+def test_retry_after_of_a_server_is_kept(make: Make, orders: Hooks, code: int) -> None:
     orders.answer = status(code, "Retry-After: 1.5")
     asked = make("webhook").failure(NOTIFICATION)
     assert isinstance(asked, Throttled)
     assert asked.retry_after == 1.5
 
 
-def test_no_answer_is_uncertain(make: Make, orders: Hooks) -> None:
+def test_a_request_without_an_answer_is_uncertain(make: Make, orders: Hooks) -> None:
     orders.answer = orders.hang
     assert isinstance(make("webhook", callback_timeout=0.4).failure(NOTIFICATION), Uncertain)
     orders.answer = saying(OK)

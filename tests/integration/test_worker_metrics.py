@@ -73,7 +73,7 @@ def test_a_scheduled_notification_is_not_late_before_its_time(process: Process, 
     assert grown("due_to_sent_seconds_sum") < 60
 
 
-def test_retried_and_failed_notifications_are_counted_apart(
+def test_retried_and_failed_notifications_are_counted_separately(
     process: Process, grown: Grown, smtp_server: SmtpServer
 ) -> None:
     smtp_server.on("rcpt", Reply(450, "4.2.0 busy"), to="later@example.com")
@@ -96,7 +96,7 @@ def test_an_answer_that_never_came_is_uncertain(process: Process, grown: Grown, 
     assert grown("failed_total", reason="outcome-unknown") == 1
 
 
-def test_a_settlement_that_another_worker_has_made_void_is_a_lost_race(store: Settings, grown: Grown) -> None:
+def test_a_settlement_after_a_rescue_is_counted_as_a_lost_race(store: Settings, grown: Grown) -> None:
     notification = claimed()
     settlement = lifecycle.sent(notification, attempt())
     outcomes.report(notification, settlement, 0.0, owned=False)
@@ -120,7 +120,7 @@ def test_a_breaker_that_opens_and_closes_is_counted_once(process: Process, grown
     assert grown("breaker_transitions_total", to="open") == grown("breaker_transitions_total", to="closed") == 1
 
 
-def test_a_server_that_is_away_is_a_connection_that_failed(
+def test_an_unreachable_server_counts_as_a_failed_connection(
     process: Process, grown: Grown, smtp_server: SmtpServer
 ) -> None:
     smtp_server.on("connect", Drop())
@@ -130,7 +130,7 @@ def test_a_server_that_is_away_is_a_connection_that_failed(
     assert grown("smtp_connections_total", result="failed") == grown("attempts_total", outcome="provider-down") == 1
 
 
-def test_callbacks_are_as_late_as_their_delivery(process: Process, grown: Grown) -> None:
+def test_the_lateness_of_callbacks_is_measured_to_their_delivery(process: Process, grown: Grown) -> None:
     with Hooks() as hooks:
         callbacks.create(New(1, hooks.url, "", ["sent"], "whsec_AAAA"), 1)
         process.deliver(accept(draft()))
@@ -143,7 +143,7 @@ def test_callbacks_are_as_late_as_their_delivery(process: Process, grown: Grown)
     assert grown("due_to_sent_seconds_count", priority="callback", channel="callback") == 1
 
 
-def test_statements_tell_how_many_they_served(process: Process, grown: Grown) -> None:
+def test_the_number_of_rows_of_each_statement_is_measured(process: Process, grown: Grown) -> None:
     process.deliver(accept(draft(), draft(), draft()))
 
     assert grown("batch_size_count", stage="claim") == grown("batch_size_sum", stage="claim") == 1

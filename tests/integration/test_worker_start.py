@@ -1,4 +1,4 @@
-"""A worker that cannot work says so in one sentence, names the setting and ends."""
+"""A worker that cannot work prints one sentence that names the setting, and ends."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _ended(group: Group) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_worker_that_cannot_work_is_refused_with_one_sentence(said: dict[str, tuple[int, str]], fault: str) -> None:
+def test_a_worker_start_that_must_fail_prints_one_sentence(said: dict[str, tuple[int, str]], fault: str) -> None:
     code, words = said[fault]
     sentences = [line for line in words.splitlines() if line.startswith("cannot start: ")]
     assert len(sentences) == 1, words

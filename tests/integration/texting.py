@@ -1,4 +1,4 @@
-"""Words for tests of providers of text messages: a sender to a fake one, and a send that fails."""
+"""Fixtures for tests of providers of text messages: a sender to a test server, and a send that fails."""
 
 from __future__ import annotations
 

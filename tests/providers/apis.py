@@ -1,4 +1,4 @@
-"""The APIs of the providers: what a right request gets, and what a wrong one. A mail that is taken is in `sink`."""
+"""The APIs of the providers, with their answers to valid and invalid requests. Accepted mails are in `sink`."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from datetime import UTC, datetime
 from email.message import EmailMessage
 from typing import Any, NamedTuple
 from unittest import mock
+from urllib.parse import parse_qsl
 
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
+from actors.reports.reference import REFERENCE
 from tests.providers.server import Received, Reply
 
 KEY, SECRET = "AKIDEXAMPLE", "hush/Hush+hush"
@@ -38,15 +40,35 @@ class Fake:
     def __init__(self, kind: str) -> None:
         self.kind = kind
         self.sink: list[Taken] = []
+        self.behind = 0  # searches that do not know the mails yet
+        self.searches: list[dict[str, str]] = []  # their queries
+        self._tokens: list[str] = []  # of the mails in `sink`
         self._keys: dict[str, str] = {}
         self._serve: Callable[[Received], Reply] = getattr(self, f"_{kind}")
 
     def __call__(self, received: Received) -> Reply:
+        if received.method == "GET":
+            return self._search(received)
         assert received.method == "POST"
         return self._serve(received)
 
-    def _take(self, recipients: list[str], content: Any) -> str:
+    def _search(self, received: Received) -> Reply:
+        path, _, query = received.target.partition("?")
+        asked = dict(parse_qsl(query))
+        self.searches.append(asked)
+        known = [] if len(self.searches) <= self.behind else list(enumerate(self._tokens, 1))
+        if self.kind == "postmark" and path == "/messages/outbound":
+            assert received.headers["x-postmark-server-token"] == SECRET
+            return Reply(200, _found_by_postmark(asked, known))
+        if self.kind == "mailgun" and path == "/v3/mg.example.com/events":
+            assert received.headers["authorization"] == f"Basic {b64encode(f'api:{SECRET}'.encode()).decode()}"
+            to = [(n, token) for n, token in known if asked["recipient"] in self.sink[n - 1].recipients]
+            return Reply(200, _found_by_mailgun(asked, to))
+        return Reply(404)
+
+    def _take(self, recipients: list[str], content: Any, token: str = "") -> str:
         self.sink.append(Taken(recipients, content))
+        self._tokens.append(token)
         return f"id-{len(self.sink)}"
 
     def _ses(self, received: Received) -> Reply:
@@ -64,7 +86,7 @@ class Fake:
         assert received.target == "/email"
         document = received.json
         to = [document["To"], *document.get("Cc", "").split(", "), *document.get("Bcc", "").split(", ")]
-        id = self._take([_bare(one) for one in to if one], document)
+        id = self._take([_bare(one) for one in to if one], document, document.get("Metadata", {}).get(REFERENCE, ""))
         return Reply(200, {"To": document["To"], "MessageID": id, "ErrorCode": 0, "Message": "OK"})
 
     def _sendgrid(self, received: Received) -> Reply:
@@ -85,7 +107,8 @@ class Fake:
         parts = [(part.get_param("name", header="content-disposition"), part) for part in form.iter_parts()]
         to = [part.get_content().strip() for name, part in parts if name == "to"]
         [mail] = [part.get_content() for name, part in parts if name == "message"]
-        return Reply(200, {"id": self._take(to, mail), "message": "Queued. Thank you."})
+        token = "".join(part.get_content().strip() for name, part in parts if name == f"v:{REFERENCE}")
+        return Reply(200, {"id": self._take(to, mail, token), "message": "Queued. Thank you."})
 
     def _resend(self, received: Received) -> Reply:
         if received.headers.get("authorization") != f"Bearer {SECRET}":
@@ -111,6 +134,31 @@ class Fake:
         to = [one["email"] for name in ("to", "cc", "bcc") for one in document.get(name, ())]
         self._keys[key] = self._take(to, document)
         return Reply(201, {"messageId": self._keys[key]})
+
+
+def _found_by_postmark(asked: dict[str, str], known: list[tuple[int, str]]) -> dict[str, Any]:
+    assert {"count", "offset"} <= asked.keys()
+    wanted = asked[f"metadata_{REFERENCE}"]
+    found = [
+        {"MessageID": f"id-{n}", "Status": "Sent", "Metadata": {REFERENCE: token}}
+        for n, token in known
+        if token == wanted
+    ]
+    return {"TotalCount": len(found), "Messages": found[: int(asked["count"])]}
+
+
+def _found_by_mailgun(asked: dict[str, str], known: list[tuple[int, str]]) -> dict[str, Any]:
+    assert {"begin", "ascending", "event", "limit"} <= asked.keys()
+    items = [
+        {
+            "event": asked["event"],
+            "recipient": asked["recipient"],
+            "user-variables": {REFERENCE: token},
+            "message": {"headers": {"message-id": f"id-{n}"}},
+        }
+        for n, token in known
+    ]
+    return {"items": items[: int(asked["limit"])], "paging": {}}
 
 
 def parsed(octets: bytes) -> EmailMessage:

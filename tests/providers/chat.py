@@ -1,4 +1,4 @@
-"""Chat services: what a right request gets, and what a wrong one. A message that is posted is in `posted`."""
+"""Chat services, with their answers to valid and invalid requests. Posted messages are in `posted`."""
 
 from __future__ import annotations
 

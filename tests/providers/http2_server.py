@@ -1,4 +1,4 @@
-"""An HTTP/2 server that does to the next requests what a test wants. It speaks TLS, or HTTP/2 at once without it."""
+"""An HTTP/2 server with scripted faults for the next requests. It speaks TLS, or HTTP/2 at once without it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An HTTP server that keeps connections, and does to the next requests what a test wants."""
+"""An HTTP server that keeps connections, with scripted faults for the next requests."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ class Server:
     def _one(self, client: socket.socket, stream: BinaryIO) -> bool:
         """Deal with one request; return whether there may be another one."""
         words = stream.readline().decode("latin-1").split()
-        if len(words) != 3 or words[0] != "POST":  # The other side has left, or does not speak HTTP.
+        if len(words) != 3 or words[0] not in ("POST", "GET"):  # The other side has left, or does not speak HTTP.
             return False
         method, target, _ = words
         headers = {}

@@ -1,4 +1,4 @@
-"""Everything that runs often, each moving MOVED notifications of a backlog that `grow` has made."""
+"""Every frequent statement, each changing MOVED notifications of a backlog that `grow` has created."""
 
 from __future__ import annotations
 

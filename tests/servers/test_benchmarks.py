@@ -1,4 +1,4 @@
-"""The benchmark on servers that exist: it measures them, and it keeps its hands off what is somebody's."""
+"""The benchmark on existing servers: it measures them, and does not touch foreign data."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def tables(url: str) -> list[str]:
         return [name for (name,) in cursor.fetchall()]
 
 
-def test_a_drain_is_measured_and_both_servers_are_left_empty(empty_database_url: str, stock_redis_url: str) -> None:
+def test_a_measurement_leaves_both_servers_empty(empty_database_url: str, stock_redis_url: str) -> None:
     done = ran(empty_database_url, stock_redis_url, *SMALL)
 
     assert done.returncode == 0, done.stderr
@@ -47,7 +47,9 @@ def test_a_drain_is_measured_and_both_servers_are_left_empty(empty_database_url:
         assert client.dbsize() == 0
 
 
-def test_a_database_with_notifications_is_refused_and_left_alone(stock_database_url: str, stock_redis_url: str) -> None:
+def test_a_database_with_notifications_is_refused_and_not_changed(
+    stock_database_url: str, stock_redis_url: str
+) -> None:
     with closing(psycopg2.connect(stock_database_url)) as session:
         session.autocommit = True
         session.cursor().execute(
@@ -75,7 +77,7 @@ def test_a_database_with_tables_in_another_schema_is_refused(empty_database_url:
     assert "it has theirs.users" in done.stderr
 
 
-def test_a_redis_with_keys_is_refused_and_left_alone(empty_database_url: str, stock_redis_url: str) -> None:
+def test_a_redis_with_keys_is_refused_and_not_changed(empty_database_url: str, stock_redis_url: str) -> None:
     with redis.Redis.from_url(stock_redis_url) as client:
         client.set("somebody", "else")
         done = ran(empty_database_url, stock_redis_url, *SMALL)
@@ -86,7 +88,7 @@ def test_a_redis_with_keys_is_refused_and_left_alone(empty_database_url: str, st
     assert tables(empty_database_url) == []
 
 
-def test_keys_of_others_that_appear_in_redis_meanwhile_are_left_alone(
+def test_foreign_keys_that_appear_in_redis_are_not_deleted(
     tmp_path: Path, empty_database_url: str, stock_redis_url: str
 ) -> None:
     lent = Existing(tmp_path, empty_database_url, stock_redis_url)
@@ -111,7 +113,7 @@ def test_keys_of_others_that_appear_in_redis_meanwhile_are_left_alone(
         (None, "redis://127.0.0.1:1/0", "--redis-url"),
     ],
 )
-def test_a_server_that_is_away_is_reported_by_its_option(
+def test_an_unreachable_server_is_reported_by_its_option(
     empty_database_url: str, database_url: str | None, redis_url: str, option: str
 ) -> None:
     done = ran(database_url or empty_database_url, redis_url, *SMALL)

@@ -73,7 +73,7 @@ def tables(server: StockPostgres, url: str, schema: str) -> set[str]:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_all_that_is_made_is_in_the_schema_that_the_url_names(
+def test_all_tables_and_functions_are_in_the_schema_of_the_url(
     stock_postgres: StockPostgres, two: str, form: str
 ) -> None:
     url = f"{two}?{FORMS[form].format('a')}"
@@ -185,7 +185,7 @@ def test_a_transaction_of_another_installation_is_not_waited_for(stock_postgres:
                 assert drain.unaware(number) == expected
 
 
-def test_two_installations_in_one_database_send_their_own(
+def test_two_installations_in_one_database_send_only_their_own_notifications(
     stock_postgres: StockPostgres, two: str, stock_redis_url: str, smtp_server: SmtpServer, tmp_path: Path
 ) -> None:
     url = f"{two}?schema=a"
@@ -208,20 +208,22 @@ def test_two_installations_in_one_database_send_their_own(
         assert rows("SELECT count(*) FROM notifications") == [(10,)]
 
 
-def test_sockets_several_hosts_and_unknown_options(stock_postgres: StockPostgres, two: str, tmp_path: Path) -> None:
+def test_urls_with_sockets_and_several_hosts_work_and_unknown_options_are_refused(
+    stock_postgres: StockPostgres, two: str, tmp_path: Path
+) -> None:
     name, port = two.rpartition("/")[2], stock_postgres.port
     passfile = tmp_path / "passfile"
     passfile.write_text(f"127.0.0.1:{port}:*:{ROLE}:{PASSWORD}\n")
     passfile.chmod(0o600)
     place = quote(str(stock_postgres.directory / "postgres"), safe="")
-    possible_priorities = (
+    urls = (
         f"postgresql+psycopg2://{two.partition('://')[2]}",
         f"postgresql://postgres@{place}:{port}/{name}",
         f"postgresql:///{name}?host={place}&port={port}&user=postgres",
         f"postgresql://{ROLE}@127.0.0.1:{port}/{name}?passfile={quote(str(passfile), safe='')}",
         f"{two.replace('@127.0.0.1', '@127.0.0.1:9,127.0.0.1')}?target_session_attrs=read-write&keepalives_idle=5",
     )
-    for url in possible_priorities:
+    for url in urls:
         with bound(url):
             assert rows("SELECT current_database()") == [(name,)]
     ran = notify(f"{two}?nonsense=1", "migrate")
@@ -231,7 +233,7 @@ def test_sockets_several_hosts_and_unknown_options(stock_postgres: StockPostgres
 
 
 @pytest.mark.parametrize("query", ["", "?target_session_attrs=read-write", "?load_balance_hosts=random"])
-def test_a_host_that_hangs_is_passed_over(two: str, query: str) -> None:
+def test_a_host_that_hangs_is_skipped(two: str, query: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as mute:
         port = mute.getsockname()[1]
         url = two.replace("@127.0.0.1:", f"@127.0.0.1:{port},127.0.0.1:{port},127.0.0.1:")
@@ -250,7 +252,7 @@ def test_sslmode_is_honoured(two: str) -> None:
 
 
 @pytest.mark.parametrize("option", ["sslmode=REQUIRE", "target_session_attrs=rw", "keepalives=abc", "service=none"])
-def test_a_value_that_libpq_refuses_is_to_be_put_right(two: str, option: str) -> None:
+def test_a_value_that_libpq_refuses_is_reported_with_the_fix(two: str, option: str) -> None:
     ran = notify(f"{two}?{option}", "migrate")
     assert (ran.code, "correct that option in DATABASE_URL" in ran.said) == (3, True), ran
 
@@ -260,12 +262,12 @@ def test_a_setting_that_only_a_restart_changes_is_refused(two: str) -> None:
     assert (ran.code, 'DATABASE_URL sets what the server refuses (parameter "max_connections"' in ran.said) == (4, True)
 
 
-def test_a_search_path_of_the_environment_beside_the_url_s_is_refused(two: str) -> None:
+def test_a_search_path_in_both_environment_and_url_is_refused(two: str) -> None:
     ran = notify(f"{two}?schema=a", "migrate", PGOPTIONS="-c search_path=b")
     assert (ran.code, "DATABASE_URL and PGOPTIONS both give the search_path" in ran.said) == (4, True), ran
 
 
-def test_a_role_that_owns_nothing_is_told_of_workers_too(stock_postgres: StockPostgres, two: str) -> None:
+def test_a_role_without_ownership_is_reported_for_workers_too(stock_postgres: StockPostgres, two: str) -> None:
     migrated(two)
     name = two.rpartition("/")[2]
     stock_postgres.run("CREATE ROLE guest LOGIN PASSWORD 'guest'")
@@ -281,12 +283,12 @@ def test_a_role_that_owns_nothing_is_told_of_workers_too(stock_postgres: StockPo
     assert {"plans", "workers", "backlog"} <= {one["check"] for one in found}
 
 
-def test_where_there_is_no_schema_doctor_says_only_that(two: str) -> None:
+def test_doctor_reports_a_missing_schema_as_the_only_fault(two: str) -> None:
     found = [one for one in json.loads(notify(two, "doctor", "--json").said)["findings"] if one["level"] == "problem"]
     assert [one["fix"] for one in found if one["check"] in {"database", "schema"}] == ["run `notify migrate`"]
 
 
-def test_an_ignored_option_is_told_by_doctor(two: str) -> None:
+def test_doctor_reports_ignored_options(two: str) -> None:
     migrated(two)
     ran = notify(f"{two}?connection_limit=5&pgbouncer=true", "doctor")
     said = " ".join(ran.said.split())
@@ -294,7 +296,7 @@ def test_an_ignored_option_is_told_by_doctor(two: str) -> None:
     assert "every transaction sets its own settings" in said
 
 
-def test_clients_are_made_in_the_schema_that_is_named(stock_postgres: StockPostgres, two: str) -> None:
+def test_clients_are_created_in_the_schema_of_the_url(stock_postgres: StockPostgres, two: str) -> None:
     migrated(f"{two}?schema=a")
     migrated(two)
     assert notify(f"{two}?schema=a", "clients", "create", "--name", "shop").code == 0

@@ -30,7 +30,7 @@ def said(check: str = planning.CHECK, level: str = WARNING) -> list[str]:
 
 
 @pytest.mark.usefixtures("session")
-def test_doctor_has_no_complaint_about_the_settings_of_the_distribution() -> None:
+def test_doctor_reports_no_fault_of_the_settings_of_the_distribution() -> None:
     assert rows("SELECT reset_val FROM pg_settings WHERE name = 'enable_seqscan'") == [("on",)]
     assert said() == []
     assert len(said(level=OK)) == 1
@@ -48,14 +48,14 @@ def test_a_setting_that_did_not_reach_the_session_is_reported_with_its_fix(name:
 
 
 @pytest.mark.usefixtures("session")
-def test_the_fix_is_one_that_an_ordinary_role_may_run() -> None:
+def test_an_ordinary_role_can_run_the_suggested_fix() -> None:
     for name, value in WANTED.items():
         rows(f"ALTER ROLE CURRENT_USER SET {name} = {value}")
     rows("ALTER ROLE CURRENT_USER RESET ALL")
 
 
 @pytest.mark.usefixtures("session")
-def test_doctor_tells_of_old_statistics_and_of_a_table_without_autovacuum() -> None:
+def test_doctor_reports_old_statistics_and_tables_without_autovacuum() -> None:
     rows("ALTER TABLE notifications_0 SET (autovacuum_enabled = false)")
     [line] = said()
     assert line.startswith("autovacuum is off for notifications_0")
@@ -74,7 +74,7 @@ def test_doctor_tells_of_old_statistics_and_of_a_table_without_autovacuum() -> N
 
 
 @pytest.mark.usefixtures("session")
-def test_a_log_that_holds_messages_is_told_until_a_superuser_ends_it(stock_postgres: StockPostgres) -> None:
+def test_doctor_reports_messages_in_the_log_of_postgresql_until_it_is_fixed(stock_postgres: StockPostgres) -> None:
     [line] = said(planning.LOG)
     assert "log_min_error_statement = error" in line
     try:

@@ -1,4 +1,5 @@
-"""Text and times are the same whatever the database, its role, or the environment says; what cannot be is refused."""
+"""Text and times do not depend on settings of the database, its role or the environment; unusable databases are
+refused."""
 
 from __future__ import annotations
 
@@ -199,7 +200,9 @@ SESSION = {
 
 
 @pytest.mark.parametrize("query", ["", "?pgbouncer=true"])
-def test_every_session_has_our_settings(stock_postgres: StockPostgres, stock_database_url: str, query: str) -> None:
+def test_every_session_has_the_settings_of_the_project(
+    stock_postgres: StockPostgres, stock_database_url: str, query: str
+) -> None:
     from db import database  # noqa: PLC0415 - after REDIS_URL has been set
 
     with (

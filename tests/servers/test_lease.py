@@ -122,7 +122,7 @@ def until(groups: list[Group], port: int, shares: list[int], sorting: bool = Fal
     eventually(have, within=60, every=0.1, saying=lambda: by_process(groups, port))
 
 
-def test_processes_that_join_share_and_one_that_is_killed_leaves_its_share(
+def test_new_processes_get_a_share_and_a_killed_one_leaves_its_share(
     stock_redis_url: str, counting: CountingServer, starting: Starting
 ) -> None:
     groups = [starting(stock_redis_url)]
@@ -164,7 +164,7 @@ def test_processes_share_connections_again_after_a_flush_and_a_restart_of_redis(
     assert counting.most == 20
 
 
-def test_while_redis_is_away_a_process_that_had_few_gets_its_share(
+def test_without_redis_a_process_with_few_connections_gets_its_share(
     counting: CountingServer, starting: Starting
 ) -> None:
     with redis_server() as server:
@@ -175,7 +175,7 @@ def test_while_redis_is_away_a_process_that_had_few_gets_its_share(
     assert counting.most <= 20
 
 
-def test_a_process_that_stands_still_loses_its_share_and_has_it_back(
+def test_a_suspended_process_loses_its_share_and_gets_it_back(
     stock_redis_url: str, counting: CountingServer, starting: Starting
 ) -> None:
     groups = [starting(stock_redis_url) for _ in range(2)]
@@ -188,7 +188,7 @@ def test_a_process_that_stands_still_loses_its_share_and_has_it_back(
     until(groups, counting.port, [10, 10])
 
 
-def test_the_documented_rights_are_enough() -> None:
+def test_the_documented_redis_rights_are_enough() -> None:
     with redis_server() as server, redis.Redis.from_url(url(server, rights())) as client:
         held = ConnectionLease(client, partial(str, NAMESPACE), "mail.example.com:587", 20)
         other = ConnectionLease(client, partial(str, NAMESPACE), "mail.example.com:587", 20)
@@ -197,7 +197,7 @@ def test_the_documented_rights_are_enough() -> None:
         assert other.renew(20, 0) == 20
 
 
-def test_a_missing_right_leaves_the_share_that_needs_no_redis() -> None:
+def test_without_a_redis_right_a_process_uses_the_share_without_redis() -> None:
     with redis_server() as server:
         words = [word for word in rights() if word != "+time"]
         with redis.Redis.from_url(url(server, words)) as client:
@@ -207,7 +207,7 @@ def test_a_missing_right_leaves_the_share_that_needs_no_redis() -> None:
             held.give_back()
 
 
-def test_a_full_redis_leaves_the_share_that_needs_no_redis() -> None:
+def test_with_a_full_redis_a_process_uses_the_share_without_redis() -> None:
     with redis_server("--maxmemory", "1mb") as server, server.client as client:
         held = ConnectionLease(client, partial(str, NAMESPACE), "mail.example.com:587", 20)
         held.processes = 4

@@ -139,7 +139,7 @@ FAILURES: dict[Callable[[StockPostgres, str], None], str] = {
 
 
 @pytest.mark.parametrize("fail", FAILURES)
-def test_a_statement_that_fails_leaves_nothing_of_a_message_in_the_log(
+def test_a_failed_statement_leaves_no_message_in_the_log_of_postgresql(
     fail: Callable[[StockPostgres, str], None], stock_postgres: StockPostgres, quiet: str
 ) -> None:
     before = len(stock_postgres.log)
@@ -150,13 +150,13 @@ def test_a_statement_that_fails_leaves_nothing_of_a_message_in_the_log(
     assert not [secret for secret in SECRETS if secret in written], written
 
 
-def test_an_ordinary_role_may_not_make_the_log_quiet_itself(url: str) -> None:
+def test_an_ordinary_role_cannot_change_the_logging_itself(url: str) -> None:
     for command in QUIET:
         with closing(connected(url)) as session, pytest.raises(psycopg2.errors.InsufficientPrivilege):
             session.cursor().execute(command.format("CURRENT_USER"))
 
 
-def test_the_log_holds_the_message_unless_the_role_is_set_as_documented(
+def test_the_log_contains_the_message_without_the_documented_setting_of_the_role(
     stock_postgres: StockPostgres, url: str
 ) -> None:
     before = len(stock_postgres.log)

@@ -66,14 +66,14 @@ FOREIGN = {
 
 
 @pytest.mark.parametrize("what", FOREIGN)
-def test_a_foreign_object_with_a_needed_name_is_named(server: StockPostgres, url: str, what: str) -> None:
+def test_a_foreign_object_with_a_needed_name_is_reported(server: StockPostgres, url: str, what: str) -> None:
     server.run(f"SET ROLE {ROLE}; {FOREIGN[what]}", database=name_of(url))
     refused(notify(url, "migrate"), 4, "has a name that this one needs", "CREATE SCHEMA notify")
     server.run(f"SET ROLE {ROLE}; CREATE SCHEMA own", database=name_of(url))
     assert notify(f"{url}?schema=own", "migrate").code == 0
 
 
-def test_the_migrations_of_another_program_are_named(server: StockPostgres, url: str) -> None:
+def test_the_migrations_of_another_program_are_reported(server: StockPostgres, url: str) -> None:
     server.run(
         f"SET ROLE {ROLE}; CREATE TABLE schema_migration (id serial, name text, applied timestamp);"
         "INSERT INTO schema_migration (name, applied) VALUES ('0001_users', now())",
@@ -83,7 +83,7 @@ def test_the_migrations_of_another_program_are_named(server: StockPostgres, url:
     refused(notify(url, "migrate", "--plan"), 4, "0001_users")
 
 
-def test_tables_of_another_owner_are_said(server: StockPostgres, url: str) -> None:
+def test_tables_of_another_owner_are_reported(server: StockPostgres, url: str) -> None:
     name = name_of(url)
     assert notify(url, "migrate").code == 0
     server.run(
@@ -105,14 +105,14 @@ def test_a_missing_database_and_a_wrong_password_are_reported_with_their_fix(
     )
 
 
-def test_a_refusal_by_the_host_that_answered_is_told_if_there_are_several_hosts(server: StockPostgres) -> None:
+def test_with_several_hosts_the_refusal_of_the_answering_host_is_reported(server: StockPostgres) -> None:
     url = server.url_of("postgres", password="wrong").replace("@127.0.0.1", "@127.0.0.1:9,127.0.0.1")
     refused(
         notify(url, "migrate"), 3, "password authentication failed", "correct the user and password in DATABASE_URL"
     )
 
 
-def test_a_server_that_takes_no_writes_is_said(server: StockPostgres, url: str) -> None:
+def test_a_read_only_server_is_reported(server: StockPostgres, url: str) -> None:
     server.run(f"ALTER DATABASE {name_of(url)} SET default_transaction_read_only = on")
     refused(notify(url, "migrate"), 4, "the server takes no writes: end default_transaction_read_only")
 
@@ -124,7 +124,7 @@ def test_a_search_path_without_any_existing_schema_is_reported(server: StockPost
     assert notify(f"{url}?schema=public", "migrate").code == 0
 
 
-def test_a_setting_that_the_server_refuses_is_said(url: str) -> None:
+def test_a_setting_that_the_server_refuses_is_reported(url: str) -> None:
     refused(
         notify(f"{url}?options=-cnonsense%3D1", "migrate"), 4, "DATABASE_URL sets what the server refuses", "nonsense"
     )
@@ -133,7 +133,7 @@ def test_a_setting_that_the_server_refuses_is_said(url: str) -> None:
     refused(notify(f"{url}?options=-crole%3Dpostgres", "migrate"), 4, "role")
 
 
-def test_a_server_that_is_too_old_is_said(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_is_too_old_is_reported(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fitness, "OLDEST", 99)
     with configured(database_url=url) as settings:
         database.bind(settings.database)
@@ -144,7 +144,7 @@ def test_a_server_that_is_too_old_is_said(url: str, monkeypatch: pytest.MonkeyPa
             database.database.close()
 
 
-def test_an_installation_that_another_schema_hides_is_not_begun_anew(server: StockPostgres, url: str) -> None:
+def test_an_installation_hidden_by_another_schema_is_not_installed_again(server: StockPostgres, url: str) -> None:
     assert notify(url, "migrate").code == 0
     # Of the name of the role, so it comes first in the search_path that PostgreSQL has by default.
     server.run(f"CREATE SCHEMA {ROLE} AUTHORIZATION {ROLE}", database=name_of(url))
@@ -162,7 +162,7 @@ UNFIT = {
 
 
 @pytest.mark.parametrize("statement", UNFIT)
-def test_programs_do_not_start_where_they_cannot_work(
+def test_programs_do_not_start_on_an_unusable_database(
     server: StockPostgres, stock_database_url: str, stock_redis_url: str, tmp_path: Path, statement: str
 ) -> None:
     server.run(statement.format(name_of(stock_database_url)), database=name_of(stock_database_url))

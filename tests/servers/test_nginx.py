@@ -63,7 +63,7 @@ def new_api(tmp_path: Path, stock_database_url: str, stock_redis_url: str) -> It
         yield start
 
 
-def test_with_the_defaults_of_nginx_requests_pages_and_streams_work(
+def test_requests_pages_and_streams_work_with_the_defaults_of_nginx(
     new_api: Callable[..., System], front: Front
 ) -> None:
     nginx = front(new_api(), DEFAULT)
@@ -79,7 +79,7 @@ def test_with_the_defaults_of_nginx_requests_pages_and_streams_work(
         assert stream.changes(1) == [(posted.json["id"], "accepted")]
 
 
-def test_a_large_body_needs_the_limit_that_the_documents_give(new_api: Callable[..., System], front: Front) -> None:
+def test_a_large_body_needs_the_documented_limit_of_nginx(new_api: Callable[..., System], front: Front) -> None:
     api = new_api()
     large = {"type": "email", "recipient": "a@example.com", "message": "x"}
     content = "QUFB" * (1 << 20)  # 3 MiB
@@ -130,9 +130,7 @@ def test_below_a_path_prefix_links_forms_and_the_command_line_work(
     assert str(posted.json["id"]) in listed.stdout
 
 
-def test_cookies_are_secure_where_nginx_says_that_the_browser_came_over_https(
-    new_api: Callable[..., System], front: Front
-) -> None:
+def test_cookies_are_secure_if_nginx_reports_https(new_api: Callable[..., System], front: Front) -> None:
     api = new_api()
     forwarded = "proxy_set_header X-Forwarded-Proto https;"
     https = front(api, DEFAULT.replace("}", f"{forwarded} }}"))
@@ -140,7 +138,7 @@ def test_cookies_are_secure_where_nginx_says_that_the_browser_came_over_https(
     assert "secure" not in Client(front(api, DEFAULT).port).get("/").headers["set-cookie"].lower()
 
 
-def test_a_reload_of_the_api_under_load_is_no_502(new_api: Callable[..., System], front: Front) -> None:
+def test_a_reload_of_the_api_under_load_causes_no_502(new_api: Callable[..., System], front: Front) -> None:
     api = new_api()
     nginx = front(api, DEFAULT)
     load = Load(nginx.port, (f"r{n}@example.com" for n in range(100_000)), connections=8).start()

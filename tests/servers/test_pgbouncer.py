@@ -123,7 +123,7 @@ def test_no_notification_is_lost_or_sent_twice_behind_a_pooler(
     assert "Traceback" not in system.logs()
 
 
-def test_few_sessions_and_settings_that_others_leave_in_them_do_no_harm(
+def test_few_shared_sessions_with_foreign_settings_do_no_harm(
     transactions: str, stock_database_url: str, stock_redis_url: str, smtp_server: SmtpServer, tmp_path: Path
 ) -> None:
     stop = threading.Event()
@@ -153,7 +153,7 @@ def test_few_sessions_and_settings_that_others_leave_in_them_do_no_harm(
         spoiler.join()
 
 
-def test_each_transaction_has_our_settings_and_leaves_none(transactions: str) -> None:
+def test_each_transaction_sets_and_leaves_no_session_settings(transactions: str) -> None:
     with bound(f"{transactions}?options=-cwork_mem%3D7MB%20-csearch_path%3Dpublic", db_statement_timeout=9):
         sessions = set()
         for _ in range(12):
@@ -183,7 +183,7 @@ def test_statement_timeouts_are_in_force(transactions: str) -> None:
 
 
 @pytest.mark.parametrize("lock", [7_021_969, retention.LOCK])
-def test_a_lock_is_one_process_s_and_ends_with_it(transactions: str, lock: int) -> None:
+def test_a_lock_belongs_to_one_process_and_ends_with_it(transactions: str, lock: int) -> None:
     def other() -> list[bool]:
         found: list[bool] = []
 
@@ -243,7 +243,7 @@ def test_a_killed_migration_leaves_no_lock(stock_postgres: StockPostgres, tmp_pa
             eventually(lambda: not stock_postgres.run(held), within=60)
 
 
-def test_after_migrations_are_refused_where_a_pooler_hides_who_is_connected(
+def test_after_migrations_are_refused_behind_a_pooler_that_hides_connections(
     transactions: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     for path in migrations.DIRECTORY.glob("[0-9]*.py"):
@@ -255,7 +255,7 @@ def test_after_migrations_are_refused_where_a_pooler_hides_who_is_connected(
         migrations.finish()
 
 
-def test_a_new_database_behind_a_pooler_gets_everything_at_once(
+def test_a_new_database_behind_a_pooler_gets_all_migrations_at_once(
     stock_postgres: StockPostgres, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     for path in migrations.DIRECTORY.glob("[0-9]*.py"):
@@ -282,7 +282,7 @@ def test_programs_refuse_to_start_behind_a_pooler_in_statement_mode(
         assert (ran.code, "set pool_mode to transaction or session" in ran.said) == (3, True), ran
 
 
-def test_options_that_only_a_server_understands_are_reported(through: str) -> None:
+def test_options_that_a_pooler_cannot_pass_on_are_reported(through: str) -> None:
     ran = notify(f"{through}?options=endpoint%3Dep-1", "migrate")
     assert (ran.code, "unsupported startup parameter: options" in ran.said) == (3, True)
     assert "leave out of options" in ran.said
@@ -303,6 +303,6 @@ REFUSALS = {
 
 
 @pytest.mark.parametrize("said", REFUSALS)
-def test_each_refusal_has_its_advice(said: str) -> None:
+def test_each_refusal_of_a_pooler_is_reported_with_its_fix(said: str) -> None:
     assert advised(said).startswith(f"{said}: {REFUSALS[said]}")
     assert advised("something else") == "something else"

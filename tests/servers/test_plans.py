@@ -137,7 +137,7 @@ def as_the_server_likes() -> None:
 @pytest.mark.usefixtures("session")
 @pytest.mark.parametrize("settings", [as_we_ask, as_the_server_likes, as_behind_a_pooler])
 @pytest.mark.parametrize("state", STATES)
-def test_no_statement_reads_more_than_it_moves_nor_is_compiled(
+def test_no_statement_reads_more_rows_than_it_changes_or_is_compiled_by_jit(
     state: Callable[[], None], settings: Callable[[], None]
 ) -> None:
     settings()

@@ -50,9 +50,7 @@ def ended(system: System, recipient: str, **fields: str) -> tuple[dict[str, Any]
     return system.client.notification(id), system.client.get(f"{NOTIFICATIONS}/{id}/attempts").json["items"]
 
 
-def test_a_mail_arrives_once_and_the_attempt_names_its_place_in_the_queue(
-    start: Start, stock_postfix: StockPostfix
-) -> None:
+def test_a_mail_arrives_once_and_its_attempt_has_the_queue_id(start: Start, stock_postfix: StockPostfix) -> None:
     system = start(stock_postfix.url)
 
     found, [attempt] = ended(system, "anna@example.com", subject="Grüße aus Köln", message="Schöne Grüße ☀\n.\nEnde")
@@ -66,7 +64,7 @@ def test_a_mail_arrives_once_and_the_attempt_names_its_place_in_the_queue(
     assert queued[1] in mail["Received"]
 
 
-def test_many_arrive_once_each_over_connections_that_are_used_again(start: Start, stock_postfix: StockPostfix) -> None:
+def test_many_mails_arrive_once_each_over_reused_connections(start: Start, stock_postfix: StockPostfix) -> None:
     system = start(stock_postfix.url)
     recipients = [f"many{number}@example.com" for number in range(40)]
     for recipient in recipients:
@@ -82,7 +80,9 @@ def test_many_arrive_once_each_over_connections_that_are_used_again(start: Start
     assert [len(stock_postfix.mails(recipient)) for recipient in recipients] == [1] * len(recipients)
 
 
-def test_a_recipient_that_it_refuses_fails_at_once_with_its_words(start: Start, stock_postfix: StockPostfix) -> None:
+def test_a_recipient_that_postfix_refuses_fails_at_once_with_its_reply(
+    start: Start, stock_postfix: StockPostfix
+) -> None:
     system = start(stock_postfix.url)
 
     found, [attempt] = ended(system, UNKNOWN)
@@ -94,9 +94,7 @@ def test_a_recipient_that_it_refuses_fails_at_once_with_its_words(start: Start, 
     assert stock_postfix.mails(UNKNOWN) == []
 
 
-def test_an_address_beyond_ascii_arrives_where_the_server_has_smtputf8(
-    start: Start, stock_postfix: StockPostfix
-) -> None:
+def test_a_mail_to_a_non_ascii_address_arrives_with_smtputf8(start: Start, stock_postfix: StockPostfix) -> None:
     system = start(stock_postfix.url)
 
     found, _ = ended(system, "jürgen@example.com", subject="Grüße")
@@ -106,7 +104,7 @@ def test_an_address_beyond_ascii_arrives_where_the_server_has_smtputf8(
     assert mail["Subject"] == "Grüße"
 
 
-def test_without_smtputf8_an_address_beyond_ascii_fails_and_the_next_mail_arrives(
+def test_without_smtputf8_a_non_ascii_address_fails_and_the_next_mail_arrives(
     start: Start, stock_postfix: StockPostfix
 ) -> None:
     system = start(stock_postfix.plain_url)

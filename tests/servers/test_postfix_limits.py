@@ -62,7 +62,9 @@ def start(tmp_path: Path, stock_database_url: str, stock_redis_url: str) -> Iter
     ],
     ids=["connections", "messages", "recipients", "new connections", "recipients of one mail", "both"],
 )
-def test_all_mails_arrive_once_and_none_spends_its_attempts(start: Start, setting: str, ideal: float) -> None:
+def test_all_mails_to_a_limited_postfix_arrive_once_and_none_is_exhausted(
+    start: Start, setting: str, ideal: float
+) -> None:
     postfix, system = start(setting)
     began = time.monotonic()
 

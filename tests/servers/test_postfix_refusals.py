@@ -41,7 +41,7 @@ def refusal(postfix: StockPostfix, **values: str) -> Undelivered:
     return found[0]
 
 
-def test_a_mail_beyond_its_size_limit_is_refused_before_it_is_sent(postfix: StockPostfix) -> None:
+def test_a_mail_above_the_announced_size_is_refused_before_it_is_sent(postfix: StockPostfix) -> None:
     postfix.set("message_size_limit = 5000")
 
     refused = refusal(postfix, message=LARGE * 100)
@@ -50,7 +50,7 @@ def test_a_mail_beyond_its_size_limit_is_refused_before_it_is_sent(postfix: Stoc
     assert "the mail server accepts at most 5000" in str(refused)
 
 
-def test_a_mail_beyond_a_size_limit_that_is_not_announced_is_refused_by_its_content(postfix: StockPostfix) -> None:
+def test_a_mail_above_an_unannounced_size_limit_is_refused_after_its_content(postfix: StockPostfix) -> None:
     postfix.set("smtpd_discard_ehlo_keywords = size\nmessage_size_limit = 5000")
 
     refused = refusal(postfix, message=LARGE * 100)
@@ -74,13 +74,13 @@ def test_a_recipient_that_is_refused_for_now_is_deferred(postfix: StockPostfix, 
     assert (type(refused), refused.receipt.phase, refused.receipt.reply_code) == (Deferred, "rcpt", code)
 
 
-def test_a_client_that_is_refused_at_the_greeting_finds_the_provider_down(postfix: StockPostfix) -> None:
+def test_a_refusal_at_the_greeting_means_that_the_provider_is_down(postfix: StockPostfix) -> None:
     postfix.set("smtpd_delay_reject = no\nsmtpd_client_restrictions = reject")
 
     assert type(refusal(postfix)) is ProviderDown
 
 
-def test_many_errors_on_a_connection_lose_no_mail_behind_them(postfix: StockPostfix) -> None:
+def test_many_errors_on_a_connection_lose_no_later_mail(postfix: StockPostfix) -> None:
     postfix.set("smtpd_soft_error_limit = 1\nsmtpd_hard_error_limit = 2\nsmtpd_error_sleep_time = 1s")
     email = channel(postfix.url)
 

@@ -1,4 +1,4 @@
-"""The owner takes privileges away for a while: outcomes are kept, nothing is sent twice, and operators are told."""
+"""Privileges are revoked for a while: outcomes are kept, nothing is sent twice, and operators are informed."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def system(
 
 
 @pytest.mark.parametrize("privilege", ["INSERT ON attempts", "UPDATE ON notifications", "SELECT ON listeners"])
-def test_a_privilege_that_is_away_for_longer_than_stuck_after_doubles_nothing(
+def test_a_privilege_missing_for_longer_than_stuck_after_causes_no_second_mail(
     system: System, smtp_server: SmtpServer, stock_postgres: StockPostgres, database: str, privilege: str
 ) -> None:
     smtp_server.delay = 0.05

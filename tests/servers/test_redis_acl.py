@@ -88,7 +88,7 @@ NEEDED = [word for word in rights() if word[0] in "+~" and word not in FOR_DOCTO
 
 
 @pytest.mark.parametrize("word", NEEDED)
-def test_each_missing_right_is_named(server: StockRedis, word: str) -> None:
+def test_each_missing_right_is_reported(server: StockRedis, word: str) -> None:
     found = fault(url(server, [other for other in rights() if other != word]))
     assert found is not None
     named = word if word.startswith("~") else word[1:].replace("|", " ").upper()
@@ -110,7 +110,7 @@ def test_doctor_needs_no_right_that_only_it_would_use(server: StockRedis, databa
     assert [one for one in found if one["what"].startswith("a message passes through it")]
 
 
-def test_a_transaction_that_was_discarded_leaves_nothing(server: StockRedis) -> None:
+def test_a_discarded_transaction_changes_nothing(server: StockRedis) -> None:
     assert fault(url(server, rights())) is None
     with server.client as client:
         assert client.keys("*") == [f"{NAMESPACE}:__heartbeats__".encode()]

@@ -1,4 +1,4 @@
-"""Several installations on one Redis: neither messages nor counters meet, and who is there is told."""
+"""Several installations on one Redis: messages and counters are separate, and other installations are reported."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def length(redis_url: str, key: str) -> int:
         return int(client.llen(key))
 
 
-def test_two_installations_on_one_redis_take_nothing_from_each_other(
+def test_two_installations_on_one_redis_use_only_their_own_keys(
     database_url: str, other_url: str, stock_redis_url: str, smtp_server: SmtpServer, starting: Starting
 ) -> None:
     here, there = (

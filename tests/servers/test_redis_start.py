@@ -1,4 +1,4 @@
-"""A REDIS_URL that means nothing stops every program with its name; one that means something is honoured."""
+"""An unknown option of REDIS_URL stops every program with its name; known options take effect."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def ended(program: str, directory: Path, database_url: str, redis_url: str) -> s
 
 @pytest.mark.parametrize("program", PROGRAMS)
 @pytest.mark.parametrize("query", OPTIONS)
-def test_an_option_that_means_nothing_stops_every_program(
+def test_an_unknown_option_of_a_redis_url_stops_every_program(
     program: str, query: str, tmp_path: Path, database_url: str, stock_redis: StockRedis
 ) -> None:
     done = ended(program, tmp_path, database_url, f"redis://:geheim-geheim@127.0.0.1:{stock_redis.port}/0{query}")
@@ -42,7 +42,7 @@ def test_an_option_that_means_nothing_stops_every_program(
     assert "geheim" not in done.stdout + done.stderr
 
 
-def test_doctor_names_the_option(database_url: str, stock_redis_url: str) -> None:
+def test_doctor_reports_the_unknown_option(database_url: str, stock_redis_url: str) -> None:
     code, found = doctor(database_url, f"{stock_redis_url}?family=6")
     assert code == 1
     assert [(one["level"], one["what"]) for one in found] == [("warning", "was not checked")]
@@ -83,7 +83,7 @@ def encrypted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, s
         ("localhost", "", False),
     ],
 )
-def test_options_of_tls_are_honoured(
+def test_options_for_tls_take_effect(
     encrypted: tuple[int, str], database_url: str, address: str, query: str, *, well: bool
 ) -> None:
     port, ca = encrypted
@@ -92,7 +92,7 @@ def test_options_of_tls_are_honoured(
     assert bool([one for one in found if "certificate" in one["what"].lower()]) is not well
 
 
-def test_a_socket_and_a_database_of_it_are_honoured(tmp_path: Path, database_url: str) -> None:
+def test_a_socket_with_a_database_number_works(tmp_path: Path, database_url: str) -> None:
     with redis_server("--unixsocket", "redis.sock", "--requirepass", "p@ss/w?rd#%") as server:
         place = f"{server.directory}/redis.sock?db=3"
         code_url = f"unix://:p%40ss%2Fw%3Frd%23%25@{place}"

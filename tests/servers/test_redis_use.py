@@ -1,4 +1,4 @@
-"""A Redis that answers and cannot be used is called by its name; the API accepts all the while, and recovers."""
+"""A Redis that answers and cannot be used is reported with the reason; the API accepts notifications meanwhile."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def broken(case: str) -> Iterator[tuple[StockRedis, str]]:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_doctor_calls_an_unusable_redis_a_problem_and_tells_the_fix(case: str, database_url: str) -> None:
+def test_doctor_reports_an_unusable_redis_as_a_problem_with_its_fix(case: str, database_url: str) -> None:
     with broken(case) as (server, reason):
         code, found = doctor(database_url, server.url, redis_namespace="mine")
     assert code == 1
@@ -73,7 +73,7 @@ def test_doctor_calls_an_unusable_redis_a_problem_and_tells_the_fix(case: str, d
 
 
 @pytest.mark.parametrize("case", ["a cluster with all slots", "full"])
-def test_readyz_metrics_and_log_tell_of_an_unusable_redis_and_post_is_accepted(
+def test_readyz_metrics_and_log_show_an_unusable_redis_and_posts_are_accepted(
     case: str, tmp_path: Path, database_url: str
 ) -> None:
     with broken(case) as (server, reason):
@@ -98,14 +98,14 @@ def _told(running: System) -> str:
         return ""
 
 
-def test_doctor_tries_the_rest_if_redis_refuses_info(database_url: str) -> None:
+def test_doctor_runs_the_other_checks_if_redis_refuses_info(database_url: str) -> None:
     with redis_server("--rename-command", "INFO", "") as server:
         _, found = doctor(database_url, server.url, redis_namespace="mine")
     assert [one["level"] for one in found] == ["warning", "ok"], found
     assert "version and memory are unknown, because it refuses INFO" in found[0]["what"]
 
 
-def test_a_disk_that_cannot_be_written_is_named(database_url: str) -> None:
+def test_a_redis_that_cannot_write_its_disk_is_reported(database_url: str) -> None:
     with redis_server("--enable-protected-configs", "yes") as server, server.client as client:
         (server.directory / "folder").mkdir()
         unable_to_save(client)
@@ -116,7 +116,7 @@ def test_a_disk_that_cannot_be_written_is_named(database_url: str) -> None:
         assert "MISCONF" in json.dumps(found)
 
 
-def test_a_database_number_that_the_server_lacks_is_named(database_url: str, stock_redis_url: str) -> None:
+def test_an_unknown_database_number_is_reported(database_url: str, stock_redis_url: str) -> None:
     code, found = doctor(database_url, stock_redis_url.removesuffix("0") + "99")
     assert code == 1
     assert "it has no database with that number" in json.dumps(found)

@@ -59,7 +59,7 @@ def found(kind: str, value: str) -> list[str]:
         ("c", []),
     ],
 )
-def test_recipients_are_found_by_how_they_begin(typed: str, recipients: list[str]) -> None:
+def test_recipients_are_found_by_their_beginning(typed: str, recipients: list[str]) -> None:
     assert found("recipient", typed) == recipients
 
 

@@ -82,7 +82,7 @@ def test_swaks_sends_a_text_and_a_file_over_tls(system: System, server: Submissi
     assert (file.get_filename(), file.get_content().strip()) == ("a.csv", "a;b")
 
 
-def test_msmtp_sends_what_a_program_gives_to_sendmail(
+def test_msmtp_sends_a_mail_given_to_sendmail(
     system: System, server: Submission, smtp_server: SmtpServer, certificate: Path, tmp_path: Path
 ) -> None:
     config = tmp_path / "msmtprc"

@@ -56,7 +56,7 @@ def test_addresses_that_the_fast_path_accepts_are_accepted_by_the_library_too(ad
 
 
 @given(address=nearly | st.text())
-def test_a_fault_is_a_sentence(address: str) -> None:
+def test_the_fault_of_an_address_is_a_sentence(address: str) -> None:
     fault = address_fault(address)
 
     assert fault is None or fault.endswith(".")
@@ -77,7 +77,7 @@ def test_nearly_all_addresses_take_the_fast_path(monkeypatch: pytest.MonkeyPatch
         *('"a..b"@docomo.ne.jp', '"a."@b.c', "a..b@docomo.ne.jp", "a.@docomo.ne.jp"),
     ],
 )
-def test_unusual_addresses_are_addresses(address: str) -> None:
+def test_unusual_valid_addresses_are_accepted(address: str) -> None:
     assert address_fault(address) is None
 
 
@@ -102,7 +102,7 @@ def test_an_invalid_address_has_a_fault(address: str) -> None:
 @example(address="a@\u0338b.c")
 @example(address="a@")
 @example(address="A <a@b.c>")
-def test_a_kept_verdict_of_a_domain_is_the_verdict_of_the_whole_address(address: str) -> None:
+def test_a_cached_domain_gives_the_same_fault_as_an_uncached_one(address: str) -> None:
     address_fault(address)
     kept = address_fault(address)
     addresses._domain_fault.cache_clear()
@@ -111,7 +111,7 @@ def test_a_kept_verdict_of_a_domain_is_the_verdict_of_the_whole_address(address:
     assert (kept is None) == _library_accepts(address)
 
 
-def test_the_domain_of_many_addresses_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_domain_is_checked_once_for_many_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
     looked_at = []
     monkeypatch.setattr(addresses, "validate_email", lambda address, **_: looked_at.append(address))
     addresses._domain_fault.cache_clear()
@@ -123,7 +123,7 @@ def test_the_domain_of_many_addresses_is_looked_at_once(monkeypatch: pytest.Monk
     assert looked_at == [f"aaaaaaaaa@{domain}"]
 
 
-def test_a_refused_domain_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refused_domain_is_checked_once(monkeypatch: pytest.MonkeyPatch) -> None:
     looked_at = []
 
     def refuse(address: str, **_: object) -> None:

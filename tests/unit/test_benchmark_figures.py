@@ -21,11 +21,11 @@ def test_speeds_are_medians_and_faults_are_summed() -> None:
     assert faults(medians(rounds)) == 3.0
 
 
-def test_a_figure_that_one_round_lacks_is_the_median_of_the_others() -> None:
+def test_a_figure_missing_in_one_round_is_the_median_of_the_other_rounds() -> None:
     assert medians([{"a p50": 1.0}, {}, {"a p50": 3.0}]) == {"a p50": 2.0}
 
 
-def test_percentiles_are_of_the_values_themselves() -> None:
+def test_percentiles_are_computed_from_the_raw_values() -> None:
     assert percentiles([float(n) for n in reversed(range(100))]) == {"p50": 50, "p95": 95, "p99": 99, "slowest": 99}
     assert percentiles([]) == {}
 
@@ -45,7 +45,7 @@ def test_a_system_without_batches_is_compared_by_single_requests() -> None:
     assert table.splitlines()[2] == "| batch | 500 | - | 5.00 to its single ones |"
 
 
-def test_a_fault_has_a_line_only_where_there_is_one() -> None:
+def test_a_fault_has_a_line_only_if_it_occurred() -> None:
     rows = [Row("missing", "a missing", compared=False, above=0)]
 
     assert len(report.table({"ours": {"a missing": 0.0}}, rows).splitlines()) == 2
@@ -76,7 +76,7 @@ def test_cpu_shares_of_the_parts_are_listed_with_the_greatest_first() -> None:
     assert shares(cores, "a") == "load 90, api 40"
 
 
-def test_every_size_is_an_option_and_every_option_means_something() -> None:
+def test_every_size_has_an_option_and_every_option_is_used() -> None:
     parser = argparse.ArgumentParser()
     plan.add_options(parser)
 
@@ -87,7 +87,7 @@ def test_every_size_is_an_option_and_every_option_means_something() -> None:
     assert plan.plan_of(given) == Plan(connections=(2, 3), smtp_ms=(0.5,), retries_share=0.25, old_rows=(0,))
 
 
-def test_no_two_lines_of_the_report_are_alike() -> None:
+def test_no_line_of_the_report_is_repeated() -> None:
     rows = list(scenarios.rows(Plan(), list(scenarios.SCENARIOS)))
 
     assert len({row.label for row in rows}) == len(rows)

@@ -17,18 +17,18 @@ ENVELOPE = b"MAIL FROM:<a@example.com>\r\nRCPT TO:<b@example.com>\r\nDATA\r\n"
 @pytest.mark.parametrize(
     ("url", "path"), [("http://h:1", "/api/notifications"), ("http://h:1/api/x", "/api/x")]
 )  # fmt: skip
-def test_a_url_without_a_path_takes_single_notifications(url: str, path: str) -> None:
+def test_a_url_without_a_path_means_single_notifications(url: str, path: str) -> None:
     assert endpoint(url).path == path
 
 
-def test_a_request_says_how_long_it_is() -> None:
+def test_a_request_has_its_content_length() -> None:
     head, body = Endpoint("h", 1).post("a@example.com").split(b"\r\n\r\n")
 
     assert json.loads(body) == {"type": "email", "recipient": "a@example.com", "message": "Hello"}
     assert f"Content-Length: {len(body)}".encode() in head.split(b"\r\n")
 
 
-def test_a_batch_has_so_many_different_recipients() -> None:
+def test_a_batch_has_as_many_different_recipients_as_asked_for() -> None:
     _, body = Endpoint("h", 1).batch("p", 3).split(b"\r\n\r\n")
 
     assert [item["recipient"] for item in json.loads(body)["items"]] == [f"p{n}@example.com" for n in (1, 2, 3)]
@@ -54,7 +54,7 @@ def said(mailbox: Mailbox, *chunks: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("chunks", [[ENVELOPE], ENVELOPE.splitlines(keepends=True)])
-def test_a_recipient_is_deferred_once_however_it_comes(chunks: list[bytes]) -> None:
+def test_a_recipient_is_deferred_once_however_the_bytes_are_split(chunks: list[bytes]) -> None:
     mailbox = Mailbox()
     mailbox.defer(1)
 

@@ -31,19 +31,19 @@ documents = st.recursive(leaves, lambda inner: st.lists(inner) | st.dictionaries
 
 
 @given(document=documents)
-def test_json_is_read_as_python_reads_it(document: Any) -> None:
+def test_valid_json_is_parsed_as_the_standard_library_parses_it(document: Any) -> None:
     assert parse(json.dumps(document).encode(), 50) == document
 
 
 @given(body=st.binary(max_size=50))
-def test_any_bytes_are_json_or_a_problem(body: bytes) -> None:
+def test_any_bytes_are_parsed_or_refused_with_a_problem(body: bytes) -> None:
     with suppress(Problem):
         parse(body, 20)
 
 
 @pytest.mark.parametrize("limit", [1, 2, 20, 500])
 @pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}")])
-def test_nesting_is_taken_up_to_its_limit(limit: int, opening: str, closing: str) -> None:
+def test_nesting_is_accepted_up_to_the_limit(limit: int, opening: str, closing: str) -> None:
     parse(f"{opening * limit}1{closing * limit}".encode(), limit)
     with pytest.raises(Problem) as refused:
         parse(f"{opening * (limit + 1)}1{closing * (limit + 1)}".encode(), limit)
@@ -58,7 +58,7 @@ def test_one_deep_branch_among_flat_ones_is_found() -> None:
 
 
 @pytest.mark.parametrize("value", ["1", "[]", "{}", '{"a":1}', "[" * 18 + "]" * 18, '"a,b"'])
-def test_a_large_body_has_no_more_values_than_are_looked_at_in_a_moment(value: str) -> None:
+def test_a_large_body_with_too_many_values_is_refused(value: str) -> None:
     many = f'{{"cc":[{",".join([value] * (9_000_000 // len(value)))}]}}'.encode()
     with pytest.raises(Problem) as refused:
         parse(many, 20)
@@ -69,13 +69,13 @@ def test_a_large_body_has_no_more_values_than_are_looked_at_in_a_moment(value: s
     )
 
 
-def test_a_large_body_may_be_large_for_the_sake_of_its_texts() -> None:
+def test_a_large_body_of_long_texts_is_accepted() -> None:
     text = "A sentence, and [another] one. " * 20_000 + "x" * 5_000_000
 
     assert parse(json.dumps({"text": text}).encode(), 20) == {"text": text}
 
 
-def test_a_fault_of_the_json_says_where_and_repeats_nothing() -> None:
+def test_a_json_fault_gives_the_position_and_no_content() -> None:
     with pytest.raises(Problem) as refused:
         parse(b'{"message":\n "hush" hush}', 20)
 
@@ -113,13 +113,13 @@ def piece(body: bytes, more: bool) -> dict[str, Any]:
     return {"type": "http.request", "body": body, "more_body": more}
 
 
-def test_a_body_in_pieces_is_one_body() -> None:
+def test_a_body_that_arrives_in_pieces_is_joined() -> None:
     assert status_of(piece(b"[1", True), piece(b"]", True), piece(b" ", False)) == 200
 
 
-def test_a_body_that_its_server_gives_up_is_not_taken_for_a_whole_one() -> None:
+def test_a_body_cut_off_by_the_server_is_not_taken_as_complete() -> None:
     assert status_of(piece(b"[1]", True), {"type": "http.disconnect"}) == 408
 
 
-def test_a_body_whose_end_never_comes_is_given_up() -> None:
+def test_a_body_that_never_ends_times_out() -> None:
     assert status_of(piece(b"[1]", True)) == 408

@@ -47,7 +47,7 @@ def test_a_body_that_grows_reserves_the_difference() -> None:
     reservation(memory, 1).need(2 * LARGE)
 
 
-def test_a_client_that_announces_many_bodies_leaves_memory_for_others() -> None:
+def test_one_client_cannot_reserve_all_memory_for_bodies() -> None:
     memory = Shares("bodies", 10 * LARGE)
     for _ in range(7):
         reservation(memory, 1).need(LARGE)

@@ -18,7 +18,7 @@ FULL = 100  # mails in a second over 20 connections, where each answer takes 0.2
 
 
 @pytest.mark.parametrize(("admits", "most"), [(1, 20), (3, 20), (4, 5), (19, 20), (20, 20), (5, 1)])
-def test_a_server_that_admits_few_connections_gets_as_many_as_it_admits(admits: int, most: int) -> None:
+def test_the_number_of_connections_settles_at_the_limit_of_the_server(admits: int, most: int) -> None:
     pool = Pool(Server(admits=admits), most)
     assert pool.run(600) >= 0.95 * 600 * 5 * min(admits, most)
     # The first burst, and a try after 60, 180 and 420 seconds.
@@ -26,7 +26,7 @@ def test_a_server_that_admits_few_connections_gets_as_many_as_it_admits(admits: 
     assert pool.fewest >= 1
 
 
-def test_refusals_of_connections_do_not_grow_with_the_mails() -> None:
+def test_the_number_of_refused_connections_does_not_grow_with_the_mails() -> None:
     pool = Pool(Server(admits=3))
     pool.run(HOUR)
     first = pool.refused
@@ -35,7 +35,7 @@ def test_refusals_of_connections_do_not_grow_with_the_mails() -> None:
 
 
 @pytest.mark.parametrize("at_once", [1, 2, 3, 4, 8, 16, 19])
-def test_a_server_that_throttles_mails_at_once_gets_as_many_as_it_takes(at_once: int) -> None:
+def test_the_number_of_simultaneous_mails_settles_at_the_limit_of_the_server(at_once: int) -> None:
     pool = Pool(Server(at_once=at_once))
     assert pool.run(900) >= 0.85 * 900 * 5 * at_once
     assert pool.throttled <= 60
@@ -46,7 +46,7 @@ def test_a_server_that_throttles_mails_at_once_gets_as_many_as_it_takes(at_once:
 
 
 @pytest.mark.parametrize(("rate", "latency"), [(1, 0.001), (3, 0.5), (14, 0.1), (21, 0.1), (50, 0.02), (50, 0.05)])
-def test_a_server_with_a_rate_gets_about_that_rate(rate: int, latency: float) -> None:
+def test_mails_are_sent_at_about_the_rate_limit_of_the_server(rate: int, latency: float) -> None:
     pool = Pool(Server(rate=rate, latency=latency))
     ideal = min(rate, 20 / latency)
     pool.run(60)
@@ -58,7 +58,7 @@ def test_a_server_with_a_rate_gets_about_that_rate(rate: int, latency: float) ->
 
 
 @pytest.mark.parametrize(("rate", "window"), [(100, 60), (30, 60), (10, 60), (1, 60), (600, HOUR)])
-def test_a_server_that_counts_mails_in_long_windows_gets_most_of_them(rate: int, window: float) -> None:
+def test_most_of_the_allowance_of_a_long_rate_window_is_used(rate: int, window: float) -> None:
     pool = Pool(Server(rate=rate, window=window, latency=0.02))
     assert pool.run(2 * HOUR) >= 0.75 * 2 * HOUR * rate / window
     before = pool.throttled
@@ -68,7 +68,7 @@ def test_a_server_that_counts_mails_in_long_windows_gets_most_of_them(rate: int,
 
 
 @pytest.mark.parametrize("messages", [1, 2, 10, 50])
-def test_a_server_with_a_limit_on_mails_of_a_connection_gets_new_connections_before_it(messages: int) -> None:
+def test_connections_are_replaced_before_the_servers_limit_of_mails_per_connection(messages: int) -> None:
     pool = Pool(Server(messages=messages))
     # One round trip opens each connection.
     assert pool.run(900) >= 0.95 * 900 * FULL * messages / (messages + 1)
@@ -80,7 +80,7 @@ def test_a_server_with_a_limit_on_mails_of_a_connection_gets_new_connections_bef
 
 @pytest.mark.parametrize("change", ["admits", "at_once", "rate", "messages"])
 @pytest.mark.parametrize("limit", [2, 10])
-def test_a_limit_that_goes_is_forgotten_within_minutes(change: str, limit: int) -> None:
+def test_a_limit_that_the_server_lifts_is_forgotten_within_minutes(change: str, limit: int) -> None:
     server = Server()
     setattr(server, change, limit)
     pool = Pool(server)
@@ -90,7 +90,7 @@ def test_a_limit_that_goes_is_forgotten_within_minutes(change: str, limit: int) 
     assert pool.run(60) >= 0.95 * 60 * FULL
 
 
-def test_a_limit_that_falls_is_followed_and_one_that_rises_too() -> None:
+def test_a_limit_that_the_server_changes_is_followed() -> None:
     pool = Pool(server := Server(admits=12))
     pool.run(900)
     server.admits = 3
@@ -102,7 +102,7 @@ def test_a_limit_that_falls_is_followed_and_one_that_rises_too() -> None:
     assert pool.run(60) >= 0.95 * 60 * 12 * 5
 
 
-def test_after_a_minute_of_throttling_everything_full_speed_is_back_within_some_minutes() -> None:
+def test_full_speed_returns_within_minutes_of_a_minute_of_throttling() -> None:
     pool = Pool(server := Server())
     pool.run(60)
     server.throttles = True
@@ -114,7 +114,7 @@ def test_after_a_minute_of_throttling_everything_full_speed_is_back_within_some_
     assert pool.fewest >= 1
 
 
-def test_a_day_of_throttling_costs_a_refusal_a_minute_and_is_over_minutes_later() -> None:
+def test_a_day_of_throttling_costs_one_refusal_a_minute_and_full_speed_returns() -> None:
     pool = Pool(server := Server(throttles=True))
     pool.run(24 * HOUR)
     assert pool.throttled <= 50 + 24 * HOUR / HOLD_AT_MOST
@@ -135,7 +135,7 @@ def test_after_an_outage_all_connections_are_back_at_once() -> None:
     assert pool.run(60) >= 0.95 * 60 * FULL
 
 
-def test_one_connection_is_retried_while_other_processes_hold_all() -> None:
+def test_one_connection_is_retried_while_other_processes_use_all() -> None:
     capacity = Capacity(20)
     now, tried = 0.0, 0
     while now < HOUR:
@@ -150,7 +150,7 @@ def test_one_connection_is_retried_while_other_processes_hold_all() -> None:
     assert capacity.limit(now) == 2
 
 
-def test_refusals_of_one_moment_count_once() -> None:
+def test_simultaneous_refusals_count_once() -> None:
     capacity = Capacity(20)
     for _ in range(17):
         capacity.refused(3, 100.0)
@@ -158,7 +158,7 @@ def test_refusals_of_one_moment_count_once() -> None:
     assert capacity.limit(100.0 + KEPT) == 4
 
 
-def test_a_second_refusal_is_tried_twice_as_late_and_no_later_than_the_bound() -> None:
+def test_the_delay_doubles_with_each_refusal_up_to_the_limit() -> None:
     capacity, now = Capacity(20), 0.0
     waits = []
     for _ in range(6):
@@ -170,7 +170,7 @@ def test_a_second_refusal_is_tried_twice_as_late_and_no_later_than_the_bound() -
     assert waits == [60, 120, 240, 480, 600, 600]
 
 
-def test_a_connection_that_closed_too_late_at_the_server_is_missed_for_a_minute_only() -> None:
+def test_a_refusal_due_to_a_connection_not_yet_closed_lowers_the_limit_for_a_minute() -> None:
     capacity, now = Capacity(20), 0.0
     for _ in range(5):
         capacity.refused(3, now)
@@ -184,7 +184,7 @@ def test_a_connection_that_closed_too_late_at_the_server_is_missed_for_a_minute_
     assert capacity.limit(now + 1 + KEPT) == 4
 
 
-def test_throttling_replies_of_one_moment_count_once() -> None:
+def test_simultaneous_throttling_replies_count_once() -> None:
     capacity = Capacity(20)
     for n in range(10):
         capacity.throttled(20, 99.0, 100.0 + n / 100)
@@ -192,14 +192,14 @@ def test_throttling_replies_of_one_moment_count_once() -> None:
     assert capacity.pause(100.0) == HOLD
 
 
-def test_replies_to_mails_that_began_before_the_speed_was_lowered_do_not_lower_it() -> None:
+def test_throttling_replies_to_mails_begun_before_a_slowdown_do_not_slow_down_further() -> None:
     capacity = Capacity(20)
     capacity.throttled(20, 99.0, 100.0)
     capacity.throttled(20, 99.9, 130.0)
     assert capacity.limit(130.0) == 10
 
 
-def test_at_one_connection_the_pause_doubles_to_a_minute_while_nothing_is_taken() -> None:
+def test_with_one_connection_the_pause_doubles_up_to_a_minute_while_no_mail_is_taken() -> None:
     capacity, now = Capacity(1), 0.0
     pauses = []
     for _ in range(8):
@@ -209,7 +209,7 @@ def test_at_one_connection_the_pause_doubles_to_a_minute_while_nothing_is_taken(
     assert pauses == [1, 2, 4, 8, 16, 32, 60, 60]
 
 
-def test_a_random_refusal_does_not_limit_the_mails_of_connections_for_long() -> None:
+def test_a_learned_limit_of_mails_per_connection_is_forgotten_after_a_while() -> None:
     capacity = Capacity(20)
     for n, mails in enumerate((1, 40, 7, 90)):
         now = n * 1_000.0
@@ -218,7 +218,7 @@ def test_a_random_refusal_does_not_limit_the_mails_of_connections_for_long() -> 
         assert capacity.messages(now + KEPT) is None
 
 
-def test_a_refusal_on_a_new_connection_says_nothing_about_mails_of_connections() -> None:
+def test_a_refusal_on_a_new_connection_does_not_limit_the_mails_per_connection() -> None:
     capacity = Capacity(20)
     capacity.spent(0, 1.0)
     assert capacity.messages(1.0) is None

@@ -19,7 +19,7 @@ from actors.channels.addresses import address_fault, normalised
         *(("+41 79 123 45 67 from ACME", "+41791234567 from acme"), ("+41791234567 from default",) * 2),
     ],
 )
-def test_an_address_has_one_form(address: str, normal: str) -> None:
+def test_addresses_of_each_kind_are_normalised(address: str, normal: str) -> None:
     assert address_fault(address) is None
     assert normalised(address) == normal
 
@@ -32,11 +32,11 @@ def test_an_address_has_one_form(address: str, normal: str) -> None:
         *(("+4179", "is too short"), ("+41791234567 from ", "names no sender"), ("+41791234567 to x", "country code")),
     ],
 )
-def test_what_is_no_address_is_refused_with_a_reason(address: str, fault: str) -> None:
+def test_an_invalid_address_is_refused_with_a_reason(address: str, fault: str) -> None:
     assert fault in (address_fault(address) or "")
 
 
 @given(text=st.text(max_size=60))
-def test_any_text_has_a_form_that_stays(text: str) -> None:
+def test_normalising_twice_changes_nothing_more(text: str) -> None:
     assert normalised(normalised(text)) == normalised(text)
     assert normalised(normalised("+" + text)) == normalised("+" + text)

@@ -1,4 +1,4 @@
-"""What the answers of chat services mean: all rows of the tables in docs/chat.md, and how long we wait."""
+"""The meaning of the answers of chat services: all rows of the tables in docs/chat.md, and the requested waits."""
 
 from __future__ import annotations
 
@@ -54,13 +54,13 @@ def error(api: Api, answer: Answer) -> Undelivered:
     return caught.value
 
 
-def test_every_service_has_a_table() -> None:
+def test_every_chat_service_has_a_table_of_answers() -> None:
     assert {row.service for row in ROWS} == set(APIS)
     assert all(sum(row.service == service for row in ROWS) >= 8 for service in APIS)
 
 
 @pytest.mark.parametrize("row", ROWS, ids=str)
-def test_an_answer_means_what_the_page_says(row: Row) -> None:
+def test_a_documented_answer_has_the_documented_outcome(row: Row) -> None:
     given = answer(row.status, row.body)
     if row.outcome == "sent":
         assert APIS[row.service].judge(given).reply_code == row.status
@@ -81,14 +81,12 @@ def test_an_answer_means_what_the_page_says(row: Row) -> None:
         (429, Throttled),
     ],
 )
-@pytest.mark.parametrize("body", ["", "<html>", "[]", "{", '{"a":' * 5_000, "\x1b[31m\0"])
-def test_a_status_counts_where_the_body_says_nothing(
-    service: str, status: int, kind: type[Undelivered], body: str
-) -> None:
-    raised = error(APIS[service], answer(status, body))
-    assert type(raised) is kind
-    assert raised.receipt.text.isprintable()
-    assert len(raised.receipt.text) <= 500
+def test_the_status_decides_if_the_body_has_no_known_error(service: str, status: int, kind: type[Undelivered]) -> None:
+    for body in ("", "<html>", "[]", "{", '{"a":' * 5_000, "\x1b[31m\0"):
+        raised = error(APIS[service], answer(status, body))
+        assert type(raised) is kind, body
+        assert raised.receipt.text.isprintable()
+        assert len(raised.receipt.text) <= 500
 
 
 @pytest.mark.parametrize("service", ["Slack", "Telegram"])
@@ -97,7 +95,7 @@ def test_a_200_without_a_known_body_may_come_from_a_proxy(service: str, body: st
     assert type(error(APIS[service], answer(200, body))) is Uncertain
 
 
-def test_the_id_of_a_message_is_in_the_receipt() -> None:
+def test_the_receipt_contains_the_id_of_the_message() -> None:
     assert discord.judge(answer(200, '{"id":"77"}')) == Receipt("answer", 200, None, "200 posted as 77", "77")
     assert telegram.judge(answer(200, '{"ok":true,"result":{"message_id":7}}')).text == "200 posted as 7"
     assert telegram.judge(answer(200, '{"ok":true,"result":[]}')).reply_code == 200
@@ -155,19 +153,19 @@ def test_a_wait_may_be_a_date() -> None:
     assert 80 < wait < 101
 
 
-def test_a_group_that_became_a_supergroup_is_told() -> None:
+def test_the_new_id_of_a_group_that_became_a_supergroup_is_reported() -> None:
     moved = error(telegram, answer(400, '{"ok":false,"parameters":{"migrate_to_chat_id":-1009}}'))
     assert isinstance(moved, telegram.ChatMoved)
     assert (moved.chat_id, moved.retry_after) == ("-1009", 1.0)
 
 
 @pytest.mark.parametrize("chat", ['"@elsewhere"', "1.5", "[]", "{}"])
-def test_a_chat_does_not_move_to_what_is_no_id(chat: str) -> None:
+def test_an_invalid_new_id_of_a_chat_is_ignored(chat: str) -> None:
     raised = error(telegram, answer(400, f'{{"ok":false,"parameters":{{"migrate_to_chat_id":{chat}}}}}'))
     assert type(raised) is Refused
 
 
-def test_discord_is_left_alone_when_its_window_is_used_up() -> None:
+def test_discord_gets_no_request_until_its_used_up_rate_window_ends() -> None:
     assert discord.pause(answer(200, "", X_RateLimit_Remaining="0", X_RateLimit_Reset_After="1.25")) == 1.25
     assert discord.pause(answer(200, "", X_RateLimit_Remaining="1", X_RateLimit_Reset_After="1.25")) == 0.0
     assert discord.pause(answer(200, "", X_RateLimit_Remaining="0")) == 0.0

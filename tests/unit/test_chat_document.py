@@ -104,7 +104,7 @@ def test_a_webhook_takes_no_message() -> None:
     assert webhook.faults_at("webhook", content(WEBHOOK)) == []
 
 
-def test_a_text_that_a_service_cannot_take_is_told_with_its_limit() -> None:
+def test_a_text_above_the_limit_of_a_service_is_refused_with_that_limit() -> None:
     [fault] = chat.faults_at("discord", content({**CHAT, "message": "x" * 2_001}))
     assert fault["pointer"] == "/message"
     assert "2001 characters, of at most 2000" in fault["detail"]

@@ -1,4 +1,4 @@
-"""The requests to chat services: what they hold, the same in every attempt, and whom they cannot mention."""
+"""The requests to chat services: their content, which is the same in every attempt, and mentions that they prevent."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_discord_mentions_nobody_unless_the_client_asks() -> None:
         ("https://discord.com/x?wait=true", "https://discord.com/x?wait=true"),
     ],
 )
-def test_discord_is_asked_to_answer_when_the_message_is_posted(url: str, called: str) -> None:
+def test_discord_is_asked_to_answer_only_after_the_message_is_posted(url: str, called: str) -> None:
     assert discord.request(Message("", "x", {}), PLACE._replace(url=url)).url == called
 
 
@@ -95,13 +95,13 @@ def test_teams_takes_the_clients_own_card() -> None:
     assert (card["version"], card["type"]) == ("1.5", "AdaptiveCard")
 
 
-def test_a_card_that_teams_cannot_take_is_refused() -> None:
+def test_an_invalid_teams_card_is_refused() -> None:
     with pytest.raises(Refused, match="shorten it"):
         teams.request(Message("", "x" * 30_000, {}), PLACE)
 
 
 @pytest.mark.parametrize("kind", LONGEST)
-def test_a_text_that_is_too_long_is_told_before_it_is_sent(kind: str) -> None:
+def test_a_text_that_is_too_long_is_refused_before_it_is_sent(kind: str) -> None:
     assert excess(kind, "x" * 10, "x" * (LONGEST[kind] - 10)) is None
     told = excess(kind, "x" * 10, "x" * (LONGEST[kind] - 9))
     assert told is not None

@@ -1,4 +1,4 @@
-"""The look at BIND before anything starts."""
+"""The check of BIND before anything starts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def _bound_to(bind: str) -> HttpSettings:
     return HttpSettings(bind=bind)
 
 
-def test_a_taken_port_is_said_with_the_next_one() -> None:
+def test_a_taken_port_is_reported_with_the_next_free_port() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(StartError) as refused:
@@ -26,7 +26,7 @@ def test_a_taken_port_is_said_with_the_next_one() -> None:
     )
 
 
-def test_port_0_becomes_a_free_one() -> None:
+def test_port_0_is_replaced_by_a_free_port() -> None:
     host, _, port = address.free(_bound_to("127.0.0.1:0")).rpartition(":")
 
     assert host == "127.0.0.1"
@@ -47,5 +47,5 @@ def test_an_address_of_another_machine_is_refused() -> None:
         ("[::1]:8000", "http://[::1]:8000"),
     ],
 )
-def test_the_url_for_a_client_on_this_machine(bind: str, url: str) -> None:
+def test_a_client_on_this_machine_gets_a_url_that_it_can_reach(bind: str, url: str) -> None:
     assert address.url(_bound_to(bind)) == url

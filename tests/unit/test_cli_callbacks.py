@@ -1,4 +1,4 @@
-"""`notify callbacks`, and what `send` and `list` know of tags: what is asked of the API, and what is shown."""
+"""`notify callbacks`, and the options of `send` and `list` for tags: their requests and their output."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_each_command_sends_its_request_and_shows_the_response(
             assert shown in result.stdout
 
 
-def test_show_tells_how_the_endpoint_takes_its_callbacks(api: Api) -> None:
+def test_show_prints_the_recent_results_of_an_endpoint(api: Api) -> None:
     health = {"lastSuccessAt": None, "lastFailureAt": "2024-01-01T10:00:00.5Z", "failingSince": None, "waiting": 0}
     for options in ([], ["--json"]):
         api.will_say(ENDPOINT, health)
@@ -115,7 +115,7 @@ def test_send_takes_tags_and_metadata(api: Api) -> None:
 
 
 @pytest.mark.parametrize("pair", ["orderId", "=42"])
-def test_metadata_that_is_no_pair_is_a_usage_error(api: Api, pair: str) -> None:
+def test_metadata_without_an_equals_sign_is_a_usage_error(api: Api, pair: str) -> None:
     assert api.run("send", "--to", "a", "--message", "b", "--metadata", pair).exit_code == 2
 
 

@@ -1,4 +1,4 @@
-"""The mail catcher, spoken to as a mail client speaks."""
+"""The mail catcher, used by a mail client."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def catcher(tmp_path: Path) -> Iterator[Catcher]:
     one.stop()
 
 
-def test_every_mail_is_kept_and_the_newest_stay(catcher: Catcher, tmp_path: Path) -> None:
+def test_every_mail_is_stored_and_only_the_newest_are_kept(catcher: Catcher, tmp_path: Path) -> None:
     with _client(catcher) as client:
         for n in range(3):
             client.sendmail("b@example.com", [f"{n}@example.com", "c@example.com"], MAIL)

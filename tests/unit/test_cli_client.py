@@ -1,4 +1,4 @@
-"""The commands that talk to the API, against a server that answers as told."""
+"""The commands that talk to the API, against a server with scripted answers."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def api() -> Iterator[Api]:
         server.shutdown()
 
 
-def test_send_posts_what_was_given_and_says_the_id(api: Api, tmp_path: Path) -> None:
+def test_send_posts_its_options_and_prints_the_id(api: Api, tmp_path: Path) -> None:
     api.will_say({**SENT, "status": "pending"}, status=201)
     html = tmp_path / "mail.html"
     html.write_text("<p>Grüße</p>", encoding="utf-8")
@@ -94,7 +94,7 @@ def test_send_posts_what_was_given_and_says_the_id(api: Api, tmp_path: Path) -> 
     }
 
 
-def test_send_posts_a_mail_with_all_that_belongs_to_it(api: Api, tmp_path: Path) -> None:
+def test_send_posts_every_field_of_a_mail(api: Api, tmp_path: Path) -> None:
     api.will_say({**SENT, "status": "pending"}, status=201)
     report, archive = tmp_path / "report ä.pdf", tmp_path / "data.tar.gz"
     report.write_bytes(b"%PDF")
@@ -173,7 +173,7 @@ def test_the_api_of_the_notify_up_on_data_dir_is_found(api: Api, tmp_path: Path)
     assert data.url_of_another(root) is None
 
 
-def test_list_asks_for_what_was_given_and_says_how_to_continue(api: Api) -> None:
+def test_list_requests_the_given_filters_and_prints_how_to_continue(api: Api) -> None:
     api.will_say({"items": [SENT], "nextCursor": "abc"})
 
     result = api.run("list", "--status", "sent", "--recipient", "a+b@example.com", "--priority", "bulk", "--limit", "1")
@@ -190,7 +190,7 @@ def test_status_asks_for_the_attempts_only_to_show_them(api: Api) -> None:
     assert [path for _, path, _ in api.asked] == ["/api/notifications/5"]
 
 
-def test_a_proxy_of_the_environment_is_not_asked_for_this_machine(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_proxy_of_the_environment_is_not_used_for_loopback(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
     api.will_say({"items": [], "nextCursor": None})
 

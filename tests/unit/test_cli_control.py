@@ -1,4 +1,4 @@
-"""`notify cancel`, `retry`, `pause`, `resume`, and what `send` can say of time."""
+"""`notify cancel`, `retry`, `pause`, `resume`, and the options of `send` for times."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_failed_notifications_are_retried_page_by_page(api: Api) -> None:
 
 
 @pytest.mark.parametrize(("more", "said"), [(False, "12"), (True, "more than 12")])
-def test_a_dry_run_counts(api: Api, more: bool, said: str) -> None:
+def test_a_dry_run_prints_the_number_of_matches(api: Api, more: bool, said: str) -> None:
     api.will_say({"matched": 12, "more": more})
     shown = api.run("retry", "--failed", "--dry-run")
     assert (shown.exit_code, shown.output) == (0, f"Would be retried: {said}\n")
@@ -117,6 +117,6 @@ def test_send_takes_a_priority_a_time_an_expiry_and_an_idempotency_key(api: Api)
     assert api.headers[0]["Idempotency-Key"] == "k 1"
 
 
-def test_a_span_that_no_calendar_holds_is_wrong_usage(api: Api) -> None:
+def test_a_time_span_beyond_the_calendar_is_a_usage_error(api: Api) -> None:
     api.will_say(SENT)
     assert api.run("retry", "--failed", "--since", "999999d").exit_code == 2

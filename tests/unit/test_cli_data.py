@@ -1,4 +1,4 @@
-"""The data root: whose it is, and where its sockets are."""
+"""The data directory of `notify up`: its lock, and the directory of its sockets."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cli.up import data
 from cli.up.data import DataRoot
 
 
-def test_the_root_is_data_dir_else_dot_data_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_data_directory_is_data_dir_or_dot_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
     assert data.root({}).path == tmp_path / ".data"
@@ -21,7 +21,7 @@ def test_the_root_is_data_dir_else_dot_data_here(tmp_path: Path, monkeypatch: py
     assert data.root({"DATA_DIR": "mine"}).path == tmp_path / "mine"
 
 
-def test_a_claimed_root_is_refused_to_another_and_free_again_afterwards(tmp_path: Path) -> None:
+def test_a_data_directory_in_use_is_refused_and_free_again_afterwards(tmp_path: Path) -> None:
     root = DataRoot(tmp_path / "data")
 
     with data.claimed(root), pytest.raises(StartError, match=rf"\(process {os.getpid()}\) runs on"):
@@ -30,14 +30,14 @@ def test_a_claimed_root_is_refused_to_another_and_free_again_afterwards(tmp_path
     _claim(root)
 
 
-def test_a_root_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+def test_a_data_directory_that_cannot_be_created_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
 
     with pytest.raises(StartError, match="set DATA_DIR to a directory that you may write to"):
         _claim(DataRoot(tmp_path / "file" / "data"))
 
 
-def test_sockets_lie_in_a_short_directory_that_others_cannot_list(tmp_path: Path) -> None:
+def test_sockets_are_in_a_private_directory_with_a_short_path(tmp_path: Path) -> None:
     deep = DataRoot(tmp_path / ("deep" * 40))
 
     with data.runtime(deep) as place, data.runtime(deep) as again:
@@ -47,7 +47,7 @@ def test_sockets_lie_in_a_short_directory_that_others_cannot_list(tmp_path: Path
     assert not place.exists()
 
 
-def test_another_process_finds_the_sockets_while_they_are_there(tmp_path: Path) -> None:
+def test_another_process_finds_the_directory_of_the_sockets(tmp_path: Path) -> None:
     root = DataRoot(tmp_path / "data")
 
     assert data.runtime_of_another(root) is None
@@ -66,14 +66,14 @@ def test_another_process_finds_the_sockets_with_another_tmpdir(tmp_path: Path, m
 
 
 @pytest.mark.parametrize("content", [b"", b"relative", b"/nowhere/at/all", b"/tmp", b"\xff\x00"])
-def test_a_data_root_that_names_no_directory_of_ours_is_not_believed(tmp_path: Path, content: bytes) -> None:
+def test_a_data_directory_that_names_a_foreign_socket_directory_is_not_trusted(tmp_path: Path, content: bytes) -> None:
     root = DataRoot(tmp_path)
     root.runtime.write_bytes(content)
     assert data.runtime_of_another(root) is None
 
 
 @pytest.mark.parametrize("foreign", ["link", "open"])
-def test_a_directory_that_is_not_ours_alone_is_never_used(
+def test_a_socket_directory_that_others_can_change_is_not_used(
     tmp_path: Path, foreign: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path) if len(str(tmp_path)) < data.LONGEST else None)

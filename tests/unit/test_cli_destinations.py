@@ -1,4 +1,4 @@
-"""`notify destinations`: what is asked of the API, and what is shown."""
+"""`notify destinations`: its requests and its output."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_a_token_may_come_from_standard_input(api: Api) -> None:
     assert json.loads(api.asked[0][2]) == expected
 
 
-def test_a_refusal_names_the_options(api: Api) -> None:
+def test_a_refusal_names_the_options_that_were_typed(api: Api) -> None:
     errors = [{"pointer": "/url", "detail": "is required for slack"}, {"pointer": "/chatId", "detail": "is wrong"}]
     api.will_say({"title": "Unprocessable Entity", "status": 422, "detail": "2 faults", "errors": errors}, status=422)
     result = api.run("destinations", "create", "alerts", "--kind", "slack")
@@ -65,7 +65,7 @@ def test_each_command_sends_its_request_and_shows_the_response(
     assert (method, path) == (asked[0], f"/api/destinations{asked[1]}")
 
 
-def test_a_change_of_nothing_is_a_mistake(api: Api) -> None:
+def test_a_change_without_a_field_is_a_usage_error(api: Api) -> None:
     result = api.run("destinations", "change", "alerts")
     assert result.exit_code == 2
     assert "--target" in result.stderr

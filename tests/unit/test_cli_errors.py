@@ -29,7 +29,7 @@ PROBLEM = {
         ({"status": "processing"}, 75, "Error: not sent within 0 s: see `notify status 5`\n"),
     ],
 )
-def test_a_notification_that_is_not_sent_while_send_waits_is_an_error(
+def test_send_fails_if_the_notification_is_not_sent_within_the_wait(
     api: Api, outcome: dict[str, str | None], code: int, sentence: str
 ) -> None:
     api.will_say({**SENT, **outcome})
@@ -54,7 +54,7 @@ def test_a_refusal_shows_every_fault_and_nothing_that_a_terminal_obeys(api: Api)
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"[]", b'"text"', b"{}", b"\xff"])
-def test_an_error_without_a_problem_document_is_said_with_its_code(api: Api, body: bytes) -> None:
+def test_an_error_without_a_problem_document_is_reported_with_its_status(api: Api, body: bytes) -> None:
     api.answers = [(502, body)]
 
     result = api.run("status", "5")

@@ -1,4 +1,4 @@
-"""The local providers of `notify up`, which put what they get into the inbox."""
+"""The local providers of `notify up`, which store messages in the inbox."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_a_push_message_is_shown_in_the_inbox(fakes: Fakes, tmp_path: Path) -> N
     assert '    "order": "7"' in shown
 
 
-def test_its_account_is_one_that_workers_accept(fakes: Fakes) -> None:
+def test_the_account_of_the_catcher_is_accepted_by_workers(fakes: Fakes) -> None:
     push, provider = read(fakes.environment).named_providers
 
     assert isinstance(push.account, HttpAccount)
@@ -136,11 +136,11 @@ def test_chat_messages_and_webhooks_are_shown_in_the_inbox(
 
 
 @pytest.mark.parametrize(("path", "body"), [("/chat", b"[]"), ("/chat", b"{"), ("/chat", b"{}"), ("/webhook", b"")])
-def test_what_is_no_message_is_refused(places: Fakes, path: str, body: bytes) -> None:
+def test_a_request_that_is_no_message_is_refused(places: Fakes, path: str, body: bytes) -> None:
     assert post(places, path, body)[0] == 400
 
 
-def test_the_places_may_be_called(places: Fakes) -> None:
+def test_the_settings_allow_requests_to_the_catcher(places: Fakes) -> None:
     settings = read(places.environment)
     assert Target.parse(f"http://127.0.0.1:{places.port}/chat", settings.callbacks.networks).port == places.port
 

@@ -38,7 +38,7 @@ def command(words: str) -> click.Command:
         ("send", {"pointer": "/attachments/0/filename"}, "--attach (number 1) filename"),
         ("send", {"pointer": "/headers/X~1A~0"}, "--header X/A~"),
         ("send", {"header": "Idempotency-Key"}, "--idempotency-key"),
-        ("send", {"pointer": "/type"}, "type"),
+        ("send", {"pointer": "/type"}, "--type"),
         ("send", {"pointer": ""}, "the request"),
         ("list", {"parameter": "limit"}, "--limit"),
         ("follow", {"header": "Last-Event-ID"}, "--after"),
@@ -54,7 +54,7 @@ def command(words: str) -> click.Command:
         ("keys create", {"pointer": "/scopes/0"}, "--scope (number 1)"),
     ],
 )
-def test_a_fault_names_what_was_typed(words: str, place: dict[str, str], shown: str) -> None:
+def test_a_fault_names_the_option_that_was_typed(words: str, place: dict[str, str], shown: str) -> None:
     assert explained([{**place, "detail": "is wrong"}], command(words)) == [f"{shown}: is wrong"]
 
 

@@ -1,4 +1,4 @@
-"""`notify history`: what is asked of the API, and what is shown."""
+"""`notify history`: its requests and its output."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_the_counts_are_a_table_with_the_total_first(api: Api) -> None:
     ]
 
 
-def test_json_is_the_answer_of_the_api(api: Api) -> None:
+def test_json_output_is_the_answer_of_the_api(api: Api) -> None:
     api.will_say(TOLD)
     result = api.run("history", "--json")
     assert json.loads(result.stdout) == TOLD

@@ -1,4 +1,4 @@
-"""`notify templates` and `notify suppressions`, against a server that answers as told."""
+"""`notify templates` and `notify suppressions`, against a server with scripted answers."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_a_template_is_put_from_files(api: Api, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "[" * 100_000])
-def test_a_schema_that_is_no_object_is_a_wrong_usage(api: Api, tmp_path: Path, text: str) -> None:
+def test_a_schema_that_is_no_object_is_a_usage_error(api: Api, tmp_path: Path, text: str) -> None:
     (tmp_path / "t").write_text(text)
 
     result = api.run(
@@ -60,7 +60,7 @@ def test_a_preview_sends_the_variables(api: Api) -> None:
     assert result.output == "Template welcome, version 1\n\nsubject:\nHi Ann\n\nmessage:\nHello\n"
 
 
-def test_templates_are_listed_and_more_is_told_of(api: Api) -> None:
+def test_templates_are_listed_with_how_to_see_more(api: Api) -> None:
     api.will_say({"items": [{"name": "welcome", "version": 2, "createdAt": "now"}], "nextCursor": "abc"})
     result = api.run("templates", "list", "--cursor", "xyz")
 
@@ -69,7 +69,7 @@ def test_templates_are_listed_and_more_is_told_of(api: Api) -> None:
     assert "--cursor abc" in result.output
 
 
-def test_deletions_are_confirmed_though_the_response_is_empty(api: Api) -> None:
+def test_deletions_with_an_empty_response_are_confirmed(api: Api) -> None:
     api.answers = [(200, b"")]
 
     assert api.run("templates", "delete", "welcome").output == "Template welcome: deleted\n"

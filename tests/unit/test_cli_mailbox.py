@@ -26,7 +26,7 @@ def _inbox(directory: Path, *words: str) -> Result:
     return CliRunner().invoke(notify, ["inbox", *words], env={"DATA_DIR": str(directory)})
 
 
-def test_a_mail_is_read_as_it_was_put_with_its_envelope_above(tmp_path: Path) -> None:
+def test_a_caught_mail_is_stored_unchanged_below_its_envelope(tmp_path: Path) -> None:
     raw = _mail()
     number = Slot(tmp_path, keep=10).put("b@example.com", ["a@example.com", "hidden@example.com"], raw)
 
@@ -38,7 +38,7 @@ def test_a_mail_is_read_as_it_was_put_with_its_envelope_above(tmp_path: Path) ->
     assert Mailbox(tmp_path).path(number).read_bytes().endswith(raw)
 
 
-def test_only_the_newest_are_kept(tmp_path: Path) -> None:
+def test_only_the_newest_mails_are_kept(tmp_path: Path) -> None:
     slot = Slot(tmp_path, keep=3)
     for _ in range(5):
         slot.put("b@example.com", ["a@example.com"], _mail())
@@ -54,7 +54,7 @@ def test_numbers_continue_after_a_restart_and_a_lower_limit_holds_at_once(tmp_pa
     assert Mailbox(tmp_path).numbers() == [4]
 
 
-def test_half_a_mail_of_a_crash_is_never_seen_and_is_removed(tmp_path: Path) -> None:
+def test_a_mail_half_written_at_a_crash_is_hidden_and_removed(tmp_path: Path) -> None:
     (tmp_path / ".00000001.eml.tmp").write_bytes(b"From: ")
 
     assert Mailbox(tmp_path).numbers() == []
@@ -71,7 +71,7 @@ def test_an_address_beyond_ascii_is_kept(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("words", "shown"), [([], "No mail has been caught yet.\n"), (["--json"], '{"items": []}\n')])
-def test_an_inbox_without_mails_says_so(tmp_path: Path, words: list[str], shown: str) -> None:
+def test_an_empty_inbox_is_reported(tmp_path: Path, words: list[str], shown: str) -> None:
     Slot(tmp_path / "mail", keep=9)
 
     result = _inbox(tmp_path, *words)
@@ -115,7 +115,7 @@ def test_the_inbox_lists_the_newest_first(tmp_path: Path) -> None:
     assert [(mail["number"], mail["subject"]) for mail in listed] == [(3, "third"), (2, "second")]
 
 
-def test_one_mail_is_shown_decoded_and_harmless(tmp_path: Path) -> None:
+def test_a_mail_is_shown_decoded_and_without_terminal_control_codes(tmp_path: Path) -> None:
     Slot(tmp_path / "mail", keep=9).put("b@example.com", ["a@example.com"], _mail("=?utf-8?q?=1b[2J?=", "Grüße\x1b"))
 
     shown = _inbox(tmp_path, "1").stdout
@@ -125,14 +125,14 @@ def test_one_mail_is_shown_decoded_and_harmless(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("charset", ["utf-8", "no-such-charset"])
-def test_a_body_in_a_strange_charset_is_shown_all_the_same(tmp_path: Path, charset: str) -> None:
+def test_a_body_in_an_unknown_charset_is_still_shown(tmp_path: Path, charset: str) -> None:
     raw = f"Content-Type: text/plain; charset={charset}\r\n\r\nGr\u00fc\u00dfe".encode()
     Slot(tmp_path / "mail", keep=9).put("b@example.com", ["a@example.com"], raw)
 
     assert json.loads(_inbox(tmp_path, "1", "--json").stdout)["text"] == "Grüße"
 
 
-def test_a_mail_that_is_not_there_is_said(tmp_path: Path) -> None:
+def test_an_unknown_mail_is_reported(tmp_path: Path) -> None:
     Slot(tmp_path / "mail", keep=9)
 
     result = _inbox(tmp_path, "7")

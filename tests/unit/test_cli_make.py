@@ -73,7 +73,7 @@ def told(project: Path, program: str) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("words", [(), ("run",)])
-def test_make_alone_and_make_run_run_the_system_on_data_beside_the_makefile(
+def test_make_and_make_run_start_the_system_with_data_beside_the_makefile(
     project: Path, words: tuple[str, ...]
 ) -> None:
     done, pid = make(project, *words, DATABASE_URL="postgresql://mine")
@@ -96,7 +96,7 @@ def test_make_run_keeps_data_in_the_directory_of_the_caller(project: Path) -> No
 
 
 @pytest.mark.parametrize("target", ["test", "test-servers", "test-all"])
-def test_the_tests_see_nothing_of_the_caller_that_would_steer_python(project: Path, target: str) -> None:
+def test_make_removes_variables_that_change_python_from_the_environment_of_tests(project: Path, target: str) -> None:
     done, pid = make(project, target, **STEERING)
 
     assert done.returncode == 0, done.stderr
@@ -126,7 +126,7 @@ def test_each_target_runs_its_tests_and_fails_with_them(project: Path, target: s
     assert {path.stem for path in project.glob("*.ran")} == found
 
 
-def test_the_long_tests_of_few_cases_do_not_wait_for_the_short_ones(project: Path) -> None:
+def test_long_tests_start_before_short_ones(project: Path) -> None:
     order = project / "order.txt"
     for name, tests in (("acceptance", 1), ("integration", 2), ("unit", 3)):
         (project / "tests" / name).mkdir(parents=True)
@@ -147,7 +147,7 @@ def really(project: Path) -> None:
     (project / ".venv/bin/pytest").write_text(f"#!/bin/sh\n{run}\n")
 
 
-def test_a_python_that_is_too_old_is_said(tmp_path: Path) -> None:
+def test_a_python_that_is_too_old_is_reported(tmp_path: Path) -> None:
     shutil.copy(ROOT / "Makefile", tmp_path)
     for name in ("setup.cfg", "pyproject.toml"):
         (tmp_path / name).touch()

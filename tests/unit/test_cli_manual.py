@@ -44,7 +44,7 @@ def test_every_command_is_described_by_an_entry_in_examples_json(path: str) -> N
 
 
 @pytest.mark.parametrize(("path", "line"), LINES, ids=str)
-def test_an_example_can_be_typed(path: str, line: str) -> None:
+def test_every_example_is_a_valid_command(path: str, line: str) -> None:
     called = re.search(r"(?:^|\$\(| )(notify .*?)(?:\)\"?$| \| | > |$)", line)
     assert called is not None
     command, words = command_of(shlex.split(called[1])[1:])
@@ -53,7 +53,7 @@ def test_an_example_can_be_typed(path: str, line: str) -> None:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_the_summary_that_is_written_down_is_that_of_the_command(name: str) -> None:
+def test_the_summary_of_each_command_is_current(name: str) -> None:
     command = notify.commands.get(name) or notify.get_command(click.Context(notify), name)
     assert command is not None
     assert summary(name) == command.get_short_help_str(200)
@@ -96,12 +96,12 @@ def test_completion_prints_a_script_that_asks_notify(shell: str) -> None:
     assert f"_NOTIFY_COMPLETE={shell}_complete" in shown.stdout
 
 
-def test_the_script_for_bash_is_bash() -> None:
+def test_the_completion_script_for_bash_is_valid() -> None:
     script = CliRunner().invoke(notify, ["completion", "bash"]).stdout
     assert subprocess.run(["bash", "-n"], input=script, text=True, check=False).returncode == 0
 
 
-def test_a_command_is_completed_without_loading_any() -> None:
+def test_completion_imports_no_command() -> None:
     script = (
         "import sys; from cli.main import notify; import click;"
         "found = notify.shell_complete(click.Context(notify), 're');"
@@ -112,7 +112,7 @@ def test_a_command_is_completed_without_loading_any() -> None:
     assert (done.returncode, done.stdout) == (0, "retry resume retention\n")
 
 
-def test_channels_are_completed() -> None:
+def test_completion_offers_the_channels() -> None:
     command = notify.get_command(click.Context(notify), "pause")
     assert command is not None
     [channel] = [option for option in command.params if option.name == "channel"]

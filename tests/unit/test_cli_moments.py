@@ -1,4 +1,4 @@
-"""Times on the command line: what options take, and what people and programs are shown."""
+"""Times on the command line: the forms of options, and of output for people and programs."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ SHOWN = "2024-01-01 10:00:00Z"
         ("", ""),
     ],
 )
-def test_people_are_shown_one_format(time: datetime | str, shown: str) -> None:
+def test_times_for_people_have_one_format(time: datetime | str, shown: str) -> None:
     assert readable(time) == shown
 
 
-def test_a_time_that_was_shown_can_be_given_again() -> None:
+def test_a_printed_time_is_accepted_as_an_option() -> None:
     assert Moment().convert(SHOWN, None, None) == "2024-01-01T10:00:00Z"
     assert Moment().convert(AT, None, None) == AT
 

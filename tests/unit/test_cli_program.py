@@ -1,4 +1,4 @@
-"""A child program's life, with shell one-liners for programs."""
+"""The start, stop and death of a child program, with shell commands as programs."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_a_start_returns_when_the_program_is_ready_and_a_stop_when_it_has_ended(
     assert not shell.alive
 
 
-def test_a_program_that_ends_too_early_is_said_with_the_end_of_its_log(tmp_path: Path) -> None:
+def test_a_program_that_ends_too_early_is_reported_with_the_end_of_its_log(tmp_path: Path) -> None:
     shell = Shell("echo disk is full >&2; exit 3", tmp_path)
 
     with pytest.raises(StartError) as failed:
@@ -74,7 +74,7 @@ def test_a_program_that_never_gets_ready_is_killed(tmp_path: Path) -> None:
     assert not shell.alive
 
 
-def test_a_program_that_cannot_be_run_is_said(tmp_path: Path) -> None:
+def test_a_program_that_cannot_be_run_is_reported(tmp_path: Path) -> None:
     shell = Shell("", tmp_path)
     shell.command = lambda: ["/nonexistent/program"]  # type: ignore[method-assign]
 
@@ -121,7 +121,7 @@ def test_a_stop_signal_is_sent_once(tmp_path: Path) -> None:
     assert (tmp_path / "asked").read_text() == "x\n"
 
 
-def test_a_child_dies_with_us_and_hears_no_ctrl_c_of_our_terminal(tmp_path: Path) -> None:
+def test_a_child_ends_with_its_parent_and_gets_no_ctrl_c_of_the_terminal(tmp_path: Path) -> None:
     script = (
         "import os, sys; from pathlib import Path; from tests.unit.test_cli_program import Shell;"
         f"shell = Shell('touch up; exec sleep 60', Path({str(tmp_path)!r})); shell.start();"
@@ -136,7 +136,7 @@ def test_a_child_dies_with_us_and_hears_no_ctrl_c_of_our_terminal(tmp_path: Path
     eventually(lambda: not _runs(child), within=20)
 
 
-def test_a_log_that_has_grown_is_begun_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_log_is_started_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(program, "LOG_LIMIT", 100)
     log = tmp_path / "shell.log"
     log.write_text("old\n" * 100)
@@ -147,7 +147,7 @@ def test_a_log_that_has_grown_is_begun_anew(tmp_path: Path, monkeypatch: pytest.
     assert log.read_text() == "new\n"
 
 
-def test_a_pidfile_that_names_a_stranger_is_removed(tmp_path: Path) -> None:
+def test_a_pidfile_with_the_pid_of_a_foreign_process_is_removed(tmp_path: Path) -> None:
     pidfile = tmp_path / "server.pid"
     pidfile.write_text(f"{os.getpid()}\nmore\n")
 
@@ -157,7 +157,7 @@ def test_a_pidfile_that_names_a_stranger_is_removed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "x\n", "-5\n", "0\n", f"{2**22 + 7}\n"])
-def test_a_pidfile_that_names_nobody_stays(tmp_path: Path, text: str) -> None:
+def test_a_pidfile_without_a_process_is_kept(tmp_path: Path, text: str) -> None:
     pidfile = tmp_path / "server.pid"
     pidfile.write_text(text)
 
@@ -166,7 +166,9 @@ def test_a_pidfile_that_names_nobody_stays(tmp_path: Path, text: str) -> None:
     assert pidfile.exists()
 
 
-def test_an_orphan_that_works_on_the_data_is_ended_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_orphan_that_uses_the_data_is_ended_before_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(leftover, "GRACE", 0.2)
     orphan = subprocess.Popen(["/bin/sh", "-c", "trap '' INT; touch up; while :; do sleep 1; done"], cwd=tmp_path)
     eventually((tmp_path / "up").exists)

@@ -29,7 +29,7 @@ def run(api: Api, given: bytes, *words: str) -> Result:
         (("--message", "- x"), "", {"message": "- x"}),
     ],
 )
-def test_a_dash_is_standard_input(api: Api, words: tuple[str, ...], given: str, sent: dict[str, object]) -> None:
+def test_a_dash_means_standard_input(api: Api, words: tuple[str, ...], given: str, sent: dict[str, object]) -> None:
     api.will_say(SENT, status=201)
     assert run(api, given.encode(), *SEND, *words).exit_code == 0
     assert json.loads(api.asked[0][2]) == {"type": "email", "recipient": "a@example.com", **sent}

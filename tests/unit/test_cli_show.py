@@ -37,7 +37,7 @@ def test_an_escaped_json_document_is_the_same_document(document: dict[str, objec
     assert json.loads(show.document(raw)) == document
 
 
-def test_a_table_is_as_wide_as_it_must_be_and_no_wider_than_a_limit() -> None:
+def test_a_table_is_as_wide_as_its_content_up_to_a_limit() -> None:
     rows: list[dict[str, object]] = [{"id": 7, "subject": "x" * 100}, {"id": 12, "subject": None}]
 
     heading, first, second = show.table(rows, {"id": "ID", "subject": "SUBJECT"}).splitlines()
@@ -47,11 +47,11 @@ def test_a_table_is_as_wide_as_it_must_be_and_no_wider_than_a_limit() -> None:
     assert second == "12"
 
 
-def test_an_empty_table_is_its_heading() -> None:
+def test_an_empty_table_shows_only_its_heading() -> None:
     assert show.table([], {"id": "ID"}) == "ID"
 
 
-def test_a_notification_shows_what_is_known_then_its_attempts_then_its_message() -> None:
+def test_a_notification_is_shown_with_its_fields_then_its_attempts_then_its_message() -> None:
     one = {"id": 5, "status": "failed", "failureReason": "rejected", "lastError": None, "message": "Hello\n"}
     attempts = [{"number": 1, "outcome": "refused", "replyCode": 550, "text": "no such\nuser"}]
 

@@ -1,4 +1,4 @@
-"""Events as a stream has them: those that come whole, and what to come back with."""
+"""The parser of server-sent events: complete events, and the values for reconnecting."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def read(text: str, last: str = "") -> tuple[list[Event], Events]:
         ("something: else\ndata\n\n", [], ""),
     ],
 )
-def test_events_are_read_as_they_stand(text: str, found: list[Event], last: str) -> None:
+def test_events_are_parsed_from_a_stream(text: str, found: list[Event], last: str) -> None:
     events, state = read(text)
     assert ([e for e in events if e.data], state.last) == (found, last)
 
@@ -36,5 +36,5 @@ def test_the_last_event_id_is_kept_until_the_next_one() -> None:
 
 
 @pytest.mark.parametrize(("said", "seconds"), [("2500", 2.5), ("soon", 3.0), ("-1", 3.0)])
-def test_the_server_says_when_to_come_back(said: str, seconds: float) -> None:
+def test_the_retry_field_sets_the_delay_before_reconnecting(said: str, seconds: float) -> None:
     assert read(f"retry: {said}\n\n")[1].retry == seconds

@@ -1,4 +1,4 @@
-"""The order of starts and stops, and how what died is brought back, with services that do as told."""
+"""The order of starts and stops, and the restart of services that died, with scripted services."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Told:
         return "done"
 
 
-def test_tiers_stop_in_reverse_order_and_services_of_a_tier_are_asked_at_once() -> None:
+def test_tiers_stop_in_reverse_order_and_all_services_of_a_tier_at_once() -> None:
     diary: list[str] = []
     everything = Supervisor(Signals())
     everything.start(Told("database", diary))
@@ -111,7 +111,7 @@ def test_a_signal_that_the_kernel_gives_to_another_thread_ends_a_wait() -> None:
         heard.result()
 
 
-def test_a_pause_of_a_start_is_interrupted_once_and_those_of_the_stop_are_not() -> None:
+def test_a_stop_signal_interrupts_one_wait_of_the_start_and_no_wait_of_the_stop() -> None:
     with Signals() as signals:
         os.kill(os.getpid(), signal.SIGTERM)
 
@@ -122,7 +122,7 @@ def test_a_pause_of_a_start_is_interrupted_once_and_those_of_the_stop_are_not() 
 
 @pytest.mark.parametrize("again", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize(("seconds_later", "hurried"), [(0.0, False), (1.9, False), (2.1, True)])
-def test_a_stop_signal_hurries_the_stop_only_when_it_comes_well_after_the_first(
+def test_a_second_stop_signal_hurries_the_stop_only_well_after_the_first(
     monkeypatch: pytest.MonkeyPatch, again: int, seconds_later: float, hurried: bool
 ) -> None:
     clock = SimpleNamespace(monotonic=lambda: 100.0)

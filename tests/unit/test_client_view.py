@@ -53,14 +53,14 @@ def uses_the_table(path: Path) -> bool:
     return bool(_MODEL.search(source)) or any(map(names_the_table, statements(source, namespace(path, ROOT))))
 
 
-def test_reads_for_clients_name_the_view_and_never_the_table() -> None:
+def test_reads_for_clients_use_the_view_and_never_the_table() -> None:
     found = [
         name for path in modules() if not allowed(name := path.relative_to(ROOT).as_posix()) and uses_the_table(path)
     ]
     assert found == []
 
 
-def test_every_module_that_may_name_the_table_does() -> None:
+def test_every_module_on_the_list_of_exceptions_uses_the_table() -> None:
     used = [path.relative_to(ROOT).as_posix() for path in modules() if uses_the_table(path)]
     assert [name for name in MAY_NAME_THE_TABLE if not any(path.startswith(name) for path in used)] == []
 

@@ -1,4 +1,4 @@
-"""Which refusals are about one mail, and which another connection may not repeat."""
+"""Refusals that concern one mail, and refusals that another connection may not repeat."""
 
 from __future__ import annotations
 
@@ -93,12 +93,12 @@ def concerns(phase: str, said: str) -> bool:
 
 @pytest.mark.parametrize("phase", PHASES)
 @pytest.mark.parametrize("said", ABOUT_THIS_MAIL.strip().splitlines())
-def test_a_refusal_of_a_recipient_or_a_content_comes_again_over_any_connection(said: str, phase: str) -> None:
+def test_a_refusal_of_a_recipient_or_content_does_not_depend_on_the_connection(said: str, phase: str) -> None:
     assert concerns(phase, said)
 
 
 @pytest.mark.parametrize("said", BY_THE_CODE_ALONE.strip().splitlines())
-def test_a_mailbox_that_is_refused_without_a_reason_is_refused_anywhere(said: str) -> None:
+def test_a_mailbox_refused_without_a_reason_does_not_depend_on_the_connection(said: str) -> None:
     assert all(concerns(phase, said) for phase in AFTER_MAIL)
     assert not concerns("mail", said)
 
@@ -115,7 +115,7 @@ def test_a_refusal_without_a_reply_is_about_the_mail(error: type[Deferred] | typ
     assert concerns_this_mail(error(text, phase="mail"))
 
 
-def test_the_address_of_a_recipient_before_a_reply_changes_nothing() -> None:
+def test_an_address_at_the_start_of_a_reply_does_not_change_its_meaning() -> None:
     for text, about in (("ann@example.com: 550 5.1.1 unknown", True), ("ann@example.com: 452 try later", False)):
         code = int(text.split()[1])
         assert concerns_this_mail(Deferred(text, phase="rcpt", reply_code=code)) is about

@@ -1,4 +1,4 @@
-"""The classes that serve the API stand on the public interface of uvicorn and gunicorn."""
+"""The classes that serve the API use only the public interface of uvicorn and gunicorn."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PATCHES = re.compile(r"gasgi\.|protocol\.Python")
 @pytest.mark.parametrize(
     ("ours", "theirs"), [(Connection, HttpToolsProtocol), (Worker, UvicornWorker), (Logger, GunicornLogger)]
 )
-def test_no_private_name_of_the_library_is_taken(ours: type, theirs: type) -> None:
+def test_the_connection_defines_no_private_name_of_its_library(ours: type, theirs: type) -> None:
     taken = {name for name in vars(ours) if hasattr(theirs, name)}
     assert not {name for name in taken if name.startswith("_") and not name.endswith("__")}
 

@@ -23,7 +23,7 @@ class Conversation:
 
 
 @pytest.mark.parametrize(("alive", "others_worked"), [(True, True), (False, False)], ids=["in order", "broken"])
-def test_a_connection_that_was_closed_during_the_refusal_counts_if_it_was_alive(
+def test_a_connection_closed_during_a_refusal_counts_if_it_was_open_at_the_time(
     *, alive: bool, others_worked: bool
 ) -> None:
     connections, other = Connections(MOST), cast("Connection", Conversation())

@@ -105,7 +105,7 @@ def test_waiting_is_not_charged_to_a_request() -> None:
     budget.require(1, 0.1)
 
 
-def test_a_request_that_is_cancelled_is_charged_and_hears_of_it() -> None:
+def test_a_cancelled_request_is_charged_and_its_cancellation_is_raised() -> None:
     budget = spent_up()
     heard: list[bool] = []
 
@@ -152,7 +152,7 @@ def test_the_free_cpu_of_a_request_is_settled_at_its_end() -> None:
     budget.require(1)
 
 
-def test_an_account_is_forgotten_when_it_is_full_again() -> None:
+def test_the_budget_of_a_client_is_forgotten_when_it_is_full_again() -> None:
     clock = Clock()
     budget = CpuBudget(clock=clock)
     budget.charge(1, BURST)
@@ -168,7 +168,7 @@ def test_the_only_client_of_an_installation_is_charged_nothing() -> None:
 
 
 @pytest.mark.parametrize(("auth", "reads"), [("required", True), ("off", False)])
-def test_the_clock_of_the_thread_is_read_only_where_somebody_is_charged(auth: str, reads: bool) -> None:
+def test_the_cpu_clock_is_read_only_if_clients_are_charged(auth: str, reads: bool) -> None:
     app = Application(read({"AUTH": auth}))
     scope = create_scope(method="POST", path="/nowhere")
 

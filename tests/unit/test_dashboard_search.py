@@ -33,12 +33,12 @@ from db.search import Search, Understood
         ("tag:", Search("word", "tag:")),
     ],
 )
-def test_a_text_is_understood(typed: str, understood: Search) -> None:
+def test_a_search_text_is_parsed_into_its_kind_and_value(typed: str, understood: Search) -> None:
     assert search.parse(typed) == understood
 
 
 @pytest.mark.parametrize(("typed", "id"), [("47", "47"), ("#47", "47"), ("id: 47", "47"), ("x47", None), ("٤٧", None)])
-def test_a_number_is_an_id(typed: str, id: str | None) -> None:
+def test_a_number_is_searched_for_as_an_id(typed: str, id: str | None) -> None:
     assert search.id_in(typed) == id
 
 
@@ -50,7 +50,7 @@ def test_a_text_that_cannot_be_searched_for_is_refused_by_name(typed: str) -> No
 
 
 @given(text=st.text(st.characters(exclude_characters="\0\ufffd", exclude_categories=["Cs"]), min_size=1, max_size=254))
-def test_any_text_is_searched_for_and_said_in_words(text: str) -> None:
+def test_any_text_is_refused_or_becomes_a_search_with_a_description(text: str) -> None:
     asked = search.parse(text)
     if asked.kind == "word":
         asked = asked._replace(kind="subject")

@@ -48,30 +48,30 @@ def names(content: bytes) -> list[str]:
     return "".join(value[1].decode().split()).split(":")
 
 
-def test_random_mails_pass_with_both_algorithms() -> None:
+def test_signatures_of_random_mails_verify_with_both_algorithms() -> None:
     for notification, contents in random_mails.mails(1, 150):
         content = signed(compose(notification, SENDER, contents).content)
         assert passing(content) == [True, True], notification
 
 
 @given(st.lists(st.sampled_from([b" ", b"\t", b"\r\n", b"a", b"=", b"."]), max_size=30).map(b"".join))
-def test_any_white_space_passes(text: bytes) -> None:
+def test_the_signature_of_a_mail_with_any_white_space_verifies(text: bytes) -> None:
     fields = MAIL.replace(b"Hi", b"Hi" + re.sub(rb"(\r\n)+[ \t]*", b"\r\n x", text))
     assert passing(signed(fields + text, ["rsa"])) == [True]
 
 
-def test_an_empty_body_passes() -> None:
+def test_the_signature_of_an_empty_body_verifies() -> None:
     assert passing(signed(PLAIN + b"\r\n")) == [True, True]
 
 
-def test_the_signature_of_rsa_stands_first_for_those_who_know_no_other() -> None:
+def test_the_rsa_signature_comes_first_for_verifiers_without_ed25519() -> None:
     assert re.findall(rb"a=([a-z0-9-]+)", signed(MAIL)) == [b"rsa-sha256", b"ed25519-sha256"]
 
 
 @pytest.mark.parametrize(
     "field", ["From", "To", "Cc", "Subject", "Date", "Reply-To", "Message-ID", "MIME-Version", "Content-Type"]
 )
-def test_a_field_that_is_added_breaks_it(field: str) -> None:
+def test_an_added_signed_field_breaks_the_signature(field: str) -> None:
     content = signed(MAIL)
 
     assert passing(content) == [True, True]
@@ -81,11 +81,11 @@ def test_a_field_that_is_added_breaks_it(field: str) -> None:
 
 
 @pytest.mark.parametrize(("old", "new"), [(b"Hello", b"Hallo"), (b"Hi", b"Ho"), (b"a@example", b"b@example")])
-def test_a_change_breaks_it(old: bytes, new: bytes) -> None:
+def test_a_changed_mail_breaks_the_signature(old: bytes, new: bytes) -> None:
     assert passing(signed(MAIL).replace(old, new)) == [False, False]
 
 
-def test_an_appended_text_breaks_it_because_the_whole_body_is_signed() -> None:
+def test_text_appended_to_the_body_breaks_the_signature() -> None:
     content = signed(MAIL)
 
     assert passing(content + b"Buy!\r\n") == [False, False]
@@ -93,7 +93,7 @@ def test_an_appended_text_breaks_it_because_the_whole_body_is_signed() -> None:
     assert b" x=" not in content
 
 
-def test_fields_for_unsubscribing_and_feedback_are_signed_where_they_are() -> None:
+def test_fields_for_unsubscribing_and_feedback_are_signed_if_present() -> None:
     more = (
         b"List-Unsubscribe: <https://x/>\r\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\r\nFeedback-ID: 1:2\r\n"
     )
@@ -104,7 +104,7 @@ def test_fields_for_unsubscribing_and_feedback_are_signed_where_they_are() -> No
     assert passing(content.replace(b"One-Click", b"Two-Click")) == [False, False]
 
 
-def test_lines_are_short_and_h_is_folded_behind_colons() -> None:
+def test_signature_lines_are_short_and_h_is_folded_after_colons() -> None:
     content = signed(MAIL, ["rsa"])
     field = content.partition(b"\r\nFrom:")[0]
     value = re.search(rb"h=([^;]*);", field)

@@ -1,4 +1,4 @@
-"""Checks of docker/ without Docker: all that it names exists, and it is as closed as it says."""
+"""Checks of docker/ without Docker: every named file and command exists, and privileges are restricted."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def commands() -> list[list[str]]:
     return [json.loads(given) for given in arguments("CMD")] + [command for command in from_compose if command]
 
 
-def test_the_build_finds_all_it_copies_and_copies_all_it_needs() -> None:
+def test_the_image_build_finds_all_files_and_copies_all_packages() -> None:
     setup = configparser.ConfigParser()
     setup.read(ROOT / "setup.cfg")
     packages = [name.strip("*") for name in setup["options.packages.find"]["include"].split()]
@@ -85,7 +85,7 @@ def test_the_build_finds_all_it_copies_and_copies_all_it_needs() -> None:
     assert [source for source in copied() if not (ROOT / source).exists()] == []
 
 
-def test_the_build_sees_what_it_copies_and_no_more() -> None:
+def test_dockerignore_lets_through_only_files_that_the_build_copies() -> None:
     lines = [
         line for line in (DOCKER / "Dockerfile.dockerignore").read_text().splitlines() if line[:1] not in ("#", "")
     ]
@@ -112,7 +112,7 @@ def test_the_image_runs_as_an_unprivileged_user_and_writes_no_bytecode() -> None
     assert "embedded" not in (DOCKER / "Dockerfile").read_text()
 
 
-def test_every_command_exists() -> None:
+def test_every_command_in_the_compose_file_exists() -> None:
     scripts = {script.name for script in entry_points(group="console_scripts")}
     assert len(commands()) == 3
     for program, *words in commands():
@@ -123,7 +123,7 @@ def test_every_command_exists() -> None:
             assert words[0] in COMMANDS
 
 
-def test_the_health_check_asks_for_what_the_api_serves() -> None:
+def test_the_health_check_requests_an_existing_path() -> None:
     [check] = [json.loads(given.partition("CMD ")[2]) for given in arguments("HEALTHCHECK")]
     assert check[:2] == ["python", "-c"]
     compile(check[2], "HEALTHCHECK", "exec")
@@ -134,7 +134,7 @@ def test_the_health_check_asks_for_what_the_api_serves() -> None:
 
 
 @pytest.mark.parametrize("service", OURS)
-def test_every_variable_is_a_setting_with_a_good_value(service: str) -> None:
+def test_every_variable_is_a_setting_with_a_valid_value(service: str) -> None:
     environment = compose()["services"][service]["environment"]
     assert set(environment) <= settings.VARIABLES.keys() | OF_METRICS
     assert all(isinstance(value, str) for value in environment.values())
@@ -156,7 +156,7 @@ def test_the_password_of_the_mail_server_is_for_workers_alone() -> None:
     assert not [name for name in environments["migrate"] if re.search("SECRET|TOKEN|MAIL", name)]
 
 
-def test_every_service_is_bounded_in_memory_and_processes() -> None:
+def test_every_service_has_limits_of_memory_and_processes() -> None:
     for name, service in compose()["services"].items():
         assert re.fullmatch(r"\d+[mg]", service["mem_limit"]), name
         assert 0 < service["pids_limit"] <= 512, name
@@ -178,7 +178,7 @@ def test_redis_requires_the_password_that_every_service_uses() -> None:
         assert urlsplit(services[name]["environment"]["REDIS_URL"]).password == password
 
 
-def test_the_example_of_an_environment_names_what_compose_asks_for() -> None:
+def test_the_example_env_file_contains_every_variable_that_compose_requires() -> None:
     asked = {name for name, *_ in VARIABLE.findall((DOCKER / "compose.yaml").read_text())}
     offered = re.findall(r"^(\w+)=", (DOCKER / ".env.example").read_text(), flags=re.MULTILINE)
     assert set(offered) == asked
@@ -194,7 +194,7 @@ def test_ports_are_published_on_this_machine_only() -> None:
     }
 
 
-def test_monitoring_comes_only_when_it_is_asked_for() -> None:
+def test_monitoring_starts_only_with_its_profile() -> None:
     services = compose()["services"]
     assert {name for name, service in services.items() if "profiles" in service} == set(MONITORING)
     assert all(services[name]["profiles"] == ["monitoring"] for name in MONITORING)
@@ -203,7 +203,7 @@ def test_monitoring_comes_only_when_it_is_asked_for() -> None:
         assert "no-new-privileges:true" in services[name]["security_opt"]
 
 
-def test_prometheus_asks_the_api_and_every_worker_with_the_token() -> None:
+def test_prometheus_scrapes_the_api_and_every_worker_with_the_token() -> None:
     prometheus = compose()["services"]["prometheus"]
     config = yaml.safe_load((DOCKER / "prometheus" / "prometheus.yml").read_text())
     api, worker = config["scrape_configs"]
@@ -264,7 +264,7 @@ def test_services_have_time_to_finish_their_work_before_they_are_killed() -> Non
     assert seconds(services["api"]["stop_grace_period"]) > 2 * usual.process.shutdown_grace + usual.redis.timeout
 
 
-def test_redis_keeps_what_it_has() -> None:
+def test_redis_persists_its_data() -> None:
     command = compose()["services"]["redis"]["command"]
     options = dict(zip(command[1::2], command[2::2], strict=True))
     assert (options["--appendonly"], options["--maxmemory-policy"]) == ("yes", "noeviction")

@@ -28,7 +28,7 @@ def told(monkeypatch: pytest.MonkeyPatch, server: Server) -> list[tuple[str, str
     return [(one.level, one.fix) for one in postgresql._server() if one.level != OK]
 
 
-def test_a_server_that_is_well_needs_no_fix(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_healthy_server_has_no_problem(monkeypatch: pytest.MonkeyPatch) -> None:
     assert told(monkeypatch, WELL) == []
 
 
@@ -69,7 +69,7 @@ def test_clocks_that_differ_are_a_warning(monkeypatch: pytest.MonkeyPatch, apart
 
 
 @pytest.mark.parametrize(("age", "levels"), [(5, [OK]), (1_100_000_000, [OK, WARNING]), (2_000_000_000, [OK, PROBLEM])])
-def test_transaction_numbers_that_run_out_are_reported_in_time(
+def test_transaction_ids_that_run_out_are_reported_in_time(
     monkeypatch: pytest.MonkeyPatch, age: int, levels: list[str]
 ) -> None:
     monkeypatch.setattr(diagnosis, "room", lambda: Headroom(90, 0.0, age))
@@ -86,7 +86,7 @@ def test_transaction_numbers_that_run_out_are_reported_in_time(
         ({}, PROBLEM, "Redis 0"),
     ],
 )
-def test_a_redis_must_know_what_we_ask_of_it(known: dict[str, Any], level: str, name: str) -> None:
+def test_a_redis_that_lacks_a_needed_command_is_a_problem(known: dict[str, Any], level: str, name: str) -> None:
     found = redis_server._version(known, 0.001)
     assert (found.level, found.what) == (level, f"{name} answers in 1.0 ms")
 

@@ -1,4 +1,4 @@
-"""What DNS has is compared with what a domain needs: found, missing, or wrong with the difference."""
+"""The records in DNS are compared with those that a domain needs: found, missing, or wrong with the difference."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_the_records_say_what_to_publish() -> None:
     assert [one.purpose for one in wanted("example.com", [KEY], Envelope())] == ["dkim", "return-path", "dmarc"]
 
 
-def test_with_a_return_path_of_its_own_spf_and_bounces_concern_that_domain() -> None:
+def test_with_a_return_path_domain_spf_and_mx_records_are_for_that_domain() -> None:
     found = wanted("example.com", [KEY], Envelope("_spf.example.net", "bounces.example.com"))
 
     assert {one.purpose: one.name for one in found} == {
@@ -50,7 +50,7 @@ def test_the_record_of_an_old_key_is_not_required() -> None:
     assert not old.required
 
 
-def test_a_long_value_stands_in_a_zone_file_as_strings_of_255_characters() -> None:
+def test_a_long_value_is_split_into_strings_of_255_characters_in_a_zone_file() -> None:
     line = zone_line(DKIM)
     strings = line.split('"')[1::2]
 
@@ -66,7 +66,7 @@ def test_a_long_value_stands_in_a_zone_file_as_strings_of_255_characters() -> No
         *(f" v = DKIM1 ;k=rsa;p={P[:99]} {P[99:]};", f"{OURS}; t=s; h=sha1:sha256; s=email"),
     ],
 )
-def test_a_key_is_found_however_it_is_written(value: str) -> None:
+def test_a_published_key_is_found_in_any_spelling(value: str) -> None:
     assert comparison(DKIM, value) == ("found", "")
 
 
@@ -86,14 +86,14 @@ def test_a_key_is_found_however_it_is_written(value: str) -> None:
         (f"{OURS}; t=y:s", "remove t=y"),
     ],
 )
-def test_a_wrong_key_is_wrong_with_the_difference(value: str, said: str) -> None:
+def test_a_wrong_key_is_reported_with_the_difference(value: str, said: str) -> None:
     state, detail = comparison(DKIM, value)
 
     assert state == "wrong"
     assert said in detail
 
 
-def test_no_record_is_missing_and_two_are_wrong() -> None:
+def test_without_a_record_the_key_is_missing_and_with_two_it_is_wrong() -> None:
     assert comparison(DKIM)[0] == "missing"
     assert comparison(DKIM, OURS, OURS) == ("wrong", "there are 2 TXT records at this name: leave only ours")
 
@@ -110,7 +110,7 @@ def test_no_record_is_missing_and_two_are_wrong() -> None:
         (["v=spf1 include:_spf.example.net ~all", "v=spf1 -all"], "wrong"),
     ],
 )
-def test_spf_must_include_ours_once(values: list[str], state: str) -> None:
+def test_spf_must_include_our_servers_once(values: list[str], state: str) -> None:
     assert comparison(SPF, *values)[0] == state
 
 
@@ -133,15 +133,15 @@ def test_dmarc_needs_one_policy(values: list[str], state: str) -> None:
 @pytest.mark.parametrize(
     ("values", "state"), [(["10 mail.example.com."], "found"), ([], "missing"), (["0 ."], "wrong")]
 )
-def test_bounces_need_a_server_that_takes_them(values: list[str], state: str) -> None:
+def test_the_domain_of_bounces_needs_an_mx_record(values: list[str], state: str) -> None:
     assert comparison(RETURN_PATH, *values)[0] == state
 
 
-def test_no_answer_is_neither_missing_nor_wrong() -> None:
+def test_a_record_is_unknown_if_dns_does_not_answer() -> None:
     assert compared(DKIM, None).state == "unknown"
 
 
-def test_what_dns_has_is_shown_in_small_and_printable() -> None:
+def test_found_records_are_shown_shortened_and_printable() -> None:
     found = compared(DKIM, ["\x1b[2J\n" + "x" * 5_000] * 50).found
 
     assert len(found) == MOST_SHOWN

@@ -35,7 +35,7 @@ def test_the_dns_server_is_an_address_with_or_without_a_port(given: str, meant: 
 @pytest.mark.parametrize(
     "given", ["dns.example.com", "192.0.2.53:", "192.0.2.53:0", "192.0.2.53:65536", "1.2.3:٣", ":53"]
 )
-def test_another_dns_server_is_refused(given: str) -> None:
+def test_a_malformed_dns_server_is_refused(given: str) -> None:
     assert said(DNS_SERVER=given).startswith(f"DNS_SERVER is {given!r}: give an IP address")
 
 
@@ -65,12 +65,12 @@ def test_the_first_secret_encrypts_and_all_decrypt() -> None:
 
 
 @pytest.mark.parametrize("sealer", [Sealer([OTHER], "x"), Sealer([ONE], "y")])
-def test_another_secret_or_purpose_opens_nothing(sealer: Sealer) -> None:
+def test_a_different_secret_or_purpose_decrypts_nothing(sealer: Sealer) -> None:
     with pytest.raises(CannotOpen):
         sealer.open(Sealer([ONE], "x").seal(b"key"))
 
 
-def test_a_changed_value_is_not_opened() -> None:
+def test_a_changed_ciphertext_is_not_decrypted() -> None:
     sealed = bytearray(Sealer([ONE], "x").seal(b"key"))
     sealed[20] ^= 1
 
@@ -78,10 +78,10 @@ def test_a_changed_value_is_not_opened() -> None:
         Sealer([ONE], "x").open(bytes(sealed))
 
 
-def test_no_key_is_made_without_a_secret_to_encrypt_it() -> None:
+def test_without_a_secret_no_key_is_created() -> None:
     with pytest.raises(SettingsError, match="DOMAIN_KEYS_SECRET is not set"):
         make(["ed25519"], DomainSettings())
 
 
-def test_the_secret_is_not_shown() -> None:
+def test_the_repr_of_the_settings_does_not_contain_the_secret() -> None:
     assert ONE not in repr(DomainSettings(keys_secret=ONE))

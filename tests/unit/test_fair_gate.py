@@ -22,7 +22,7 @@ async def settled() -> None:
         await asyncio.sleep(0)
 
 
-def test_one_client_never_has_all_places() -> None:
+def test_one_of_several_clients_never_gets_all_places() -> None:
     async def scene() -> None:
         gate = FairGate("read", 3, 100)
         greedy = [asyncio.create_task(gate.enter(1)) for _ in range(10)]
@@ -35,7 +35,7 @@ def test_one_client_never_has_all_places() -> None:
     run(scene())
 
 
-def test_a_client_that_comes_late_is_next_however_many_of_another_wait() -> None:
+def test_a_late_client_is_next_although_many_requests_of_another_wait() -> None:
     async def scene() -> None:
         gate, order = FairGate("read", 2, 100), list[int]()
 
@@ -74,7 +74,7 @@ def test_a_cancelled_wait_takes_no_place() -> None:
     run(scene())
 
 
-def test_one_client_may_have_all_places_where_it_is_the_only_one() -> None:
+def test_the_only_client_of_an_installation_may_use_all_places() -> None:
     async def scene() -> None:
         gate = FairGate("read", 2, 1, divided=False)
         await asyncio.wait_for(gate.enter(1), 1)
@@ -83,7 +83,7 @@ def test_one_client_may_have_all_places_where_it_is_the_only_one() -> None:
     run(scene())
 
 
-def test_a_cancelled_wait_keeps_no_client_out() -> None:
+def test_a_cancelled_wait_blocks_no_client() -> None:
     async def scene() -> None:
         gate = FairGate("read", 3, 100)
         assert [gate.enter_at_once(1) for _ in range(3)] == [True, True, False]

@@ -1,4 +1,4 @@
-"""The fast reader of schemas never says yes to what jsonschema has a fault with, and knows a sound document."""
+"""The fast validator accepts no document that jsonschema refuses, and accepts common documents by itself."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def agree(schema: Schema, document: Any) -> bool:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_both_readers_agree_on_every_document(name: str) -> None:
+def test_the_fast_validator_and_jsonschema_agree_on_every_document(name: str) -> None:
     @given(document=documents(SCHEMAS[name]))
     def holds(document: Any) -> None:
         assert agree(SCHEMAS[name], document)
@@ -80,18 +80,18 @@ def test_both_readers_agree_on_every_document(name: str) -> None:
 @example(more={"subject": "e\u0301e\u0301e\u0301"})
 @example(more={"metadata": {"ä": "x"}})
 @example(more={"template": "welcome", "variables": {}})
-def test_both_readers_agree_on_documents_that_are_nearly_notifications(more: Any) -> None:
+def test_the_fast_validator_and_jsonschema_agree_on_almost_valid_notifications(more: Any) -> None:
     document = GOOD | more if isinstance(more, dict) else more
 
     assert agree(ITEM, document)
 
 
-def test_jsonschema_judges_a_document_that_the_fast_reader_cannot_read() -> None:
+def test_jsonschema_checks_documents_that_the_fast_validator_cannot_read() -> None:
     assert not ITEM._fast_validator.sound(GOOD | {"message": "\ud800"})
     assert ITEM.faults(GOOD | {"message": "\ud800"}) == []
 
 
-def test_the_common_notification_is_accepted_without_a_search_for_faults(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_common_notification_is_accepted_by_the_fast_validator_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     def explained(_document: object) -> list[dict[str, str]]:
         raise AssertionError("it was asked what is wrong")
 

@@ -17,7 +17,7 @@ def file(**values: str) -> dict[str, Any]:
 
 
 @given(st.binary(max_size=200))
-def test_attachments_are_kept_to_the_byte(content: bytes) -> None:
+def test_attachments_are_stored_byte_for_byte(content: bytes) -> None:
     _, contents = kept(file(content=b64encode(content).decode()))
     assert contents == (content,)
 
@@ -51,7 +51,7 @@ def test_invalid_base64_is_pointed_at(content: str) -> None:
     }
 
 
-def test_files_are_bounded_together_and_in_number() -> None:
+def test_the_total_size_and_number_of_attachments_are_limited() -> None:
     three = {"attachments": [FILE | {"content": b64encode(b"x" * n).decode()} for n in (1, 2, 3)]}
     assert faults(three, attachments_size=6, attachments_limit=3) == {}
     assert faults(three, attachments_size=5) == {
@@ -64,7 +64,7 @@ def test_files_are_bounded_together_and_in_number() -> None:
 @pytest.mark.parametrize(
     "name", ["../a", "a/b", "a\\b", ".", "..", "", " a", "a ", "a.", "a\r\nb", "a\0", "a\u2028", "x" * 201]
 )
-def test_a_filename_is_a_name_and_no_path(name: str) -> None:
+def test_a_filename_with_a_path_is_refused(name: str) -> None:
     assert list(faults(file(filename=name))) == ["/attachments/0/filename"]
 
 
@@ -90,7 +90,7 @@ def test_a_filename_may_be_in_any_language(name: str) -> None:
         "MULTIPART/X; boundary=a",
     ],
 )
-def test_a_program_and_what_holds_others_are_refused_by_their_type(kind: str) -> None:
+def test_a_program_or_an_archive_is_refused_by_its_type(kind: str) -> None:
     assert list(faults(file(contentType=kind))) == ["/attachments/0/contentType"]
 
 
@@ -112,7 +112,7 @@ def test_a_program_and_what_holds_others_are_refused_by_their_type(kind: str) ->
         "a/b; c=" + "d" * 200,
     ],
 )
-def test_a_type_is_one_of_rfc_2045_and_carries_no_name(kind: str) -> None:
+def test_a_malformed_content_type_or_one_with_a_name_is_refused(kind: str) -> None:
     assert list(faults(file(contentType=kind))) == ["/attachments/0/contentType"]
 
 
@@ -125,11 +125,11 @@ def test_a_type_may_have_parameters(kind: str) -> None:
 
 
 @pytest.mark.parametrize("id", ["", "a b", "<a>", "a\r\n", "ä", "x" * 101, "a>"])
-def test_a_content_id_is_plain(id: str) -> None:
+def test_a_content_id_with_special_characters_is_refused(id: str) -> None:
     assert list(faults(file(contentId=id))) == ["/attachments/0/contentId"]
 
 
-def test_a_content_id_is_of_one_file_and_needs_html() -> None:
+def test_a_content_id_is_unique_and_needs_html() -> None:
     twice = [FILE | {"contentId": "logo"}] * 2
     assert faults({"attachments": twice, "html": "<p>"}) == {
         "/attachments/1/contentId": "is the contentId of another attachment too"
@@ -137,7 +137,7 @@ def test_a_content_id_is_of_one_file_and_needs_html() -> None:
     assert list(faults({"attachments": twice[:1]})) == ["/attachments/0/contentId"]
 
 
-def test_files_are_shown_without_what_they_hold() -> None:
+def test_attachments_are_shown_without_their_content() -> None:
     mail, _ = kept(file())
     shown = {"filename": "a.pdf", "contentType": "application/pdf", "contentId": None, "size": 4}
     assert mail == {"attachments": [shown]}

@@ -57,7 +57,7 @@ def test_an_account_is_read_from_its_url(url: str, expected: HttpAccount) -> Non
 
 
 @pytest.mark.parametrize("kind", sorted(FORMS))
-def test_the_form_that_a_message_shows_is_accepted(kind: str) -> None:
+def test_the_example_url_of_an_error_message_is_accepted(kind: str) -> None:
     assert account(FORMS[kind]).kind == kind
 
 
@@ -89,7 +89,7 @@ def test_a_malformed_account_is_refused_by_name_and_without_its_secret(url: str)
     assert "give" in sentence or "must look like" in sentence or "use" in sentence
 
 
-def test_all_kinds_are_named_where_a_scheme_is_unknown() -> None:
+def test_an_unknown_scheme_is_refused_with_all_known_ones() -> None:
     with pytest.raises(SettingsError) as raised:
         registry.check(read({"PROVIDER_A": "sendmail://:hush@"}))
     sentence = str(raised.value)

@@ -1,4 +1,4 @@
-"""What the answers of mail providers mean: all rows of the tables in docs/providers.md."""
+"""The meaning of the answers of mail providers: all rows of the tables in docs/providers.md."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def outcome(kind: str, given: Answer, blamed: type[Undelivered]) -> str:
 
 
 @pytest.mark.parametrize("kind", sorted(APIS))
-def test_every_provider_has_a_table(kind: str) -> None:
+def test_every_provider_has_a_table_of_answers(kind: str) -> None:
     assert sum(row.kind == kind for row in ROWS) >= FEWEST
 
 
@@ -95,7 +95,7 @@ def test_a_documented_answer_has_the_documented_outcome(row: Row) -> None:
 
 
 @pytest.mark.parametrize("kind", sorted(APIS))
-def test_every_code_that_is_known_is_documented(kind: str) -> None:
+def test_every_known_error_code_is_documented(kind: str) -> None:
     module: Any = APIS[kind]
     known = {str(code[1] if isinstance(code, tuple) else code) for code in module._CODES}
     rows = [row for row in ROWS if row.kind == kind]
@@ -132,7 +132,7 @@ def test_an_answer_that_is_not_documented_is_judged_by_its_status_and_its_words(
 @pytest.mark.parametrize(
     "name", ["your account is suspended", "the sender is not verified", "daily sending limit reached"]
 )
-def test_words_of_the_mail_that_a_refusal_quotes_say_nothing_of_the_account(kind: str, name: str) -> None:
+def test_text_of_the_mail_quoted_in_a_refusal_is_not_taken_as_a_fault_of_the_account(kind: str, name: str) -> None:
     for quoted in (f'the attachment "{name}.pdf" is not allowed', f"Invalid name: '{name}'.", f"it can't be `{name}`"):
         code = {"ses": "MessageRejected", "brevo": "invalid_parameter", "resend": "validation_error"}.get(kind, "")
         assert outcome(kind, answer(kind, 400, code, quoted), ProviderDown) == "refused"
@@ -142,7 +142,7 @@ def test_words_of_the_mail_that_a_refusal_quotes_say_nothing_of_the_account(kind
 @pytest.mark.parametrize(
     "body", [b"\xff\xfe", b"[1]", b"null", b'{"message": {"a": 1}}', b'{"errors": [1, null]}', b"x" * 65_536]
 )
-def test_a_strange_body_changes_no_status(kind: str, body: bytes) -> None:
+def test_an_unexpected_body_does_not_change_the_meaning_of_the_status(kind: str, body: bytes) -> None:
     assert outcome(kind, Answer(429, "", {}, body), ProviderDown) == "throttled"
     assert outcome(kind, Answer(500, "", {}, body), ProviderDown) == "uncertain"
 

@@ -1,4 +1,4 @@
-"""Requests to mail providers: what the APIs expect, and what a provider cannot send."""
+"""Requests to mail providers: the fields that the APIs expect, and mails that a provider cannot send."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_sendgrid_gets_the_fields_that_it_documents() -> None:
     }
 
 
-def test_resend_gets_the_fields_that_it_documents_and_a_key_that_stays() -> None:
+def test_resend_gets_the_fields_that_it_documents_and_the_same_idempotency_key() -> None:
     found = document("resend")
 
     assert (found["from"], found["to"]) == ("Shop <noreply@example.com>", ['"Doe, Ann" <a@example.com>'])
@@ -120,7 +120,7 @@ def test_resend_gets_the_fields_that_it_documents_and_a_key_that_stays() -> None
     assert request("resend", RICH, CONTENTS).headers["Idempotency-Key"] == "5.60dd710212000@example.com"
 
 
-def test_brevo_gets_the_fields_that_it_documents_and_a_key_that_stays() -> None:
+def test_brevo_gets_the_fields_that_it_documents_and_the_same_idempotency_key() -> None:
     found = document("brevo", MODEST, CONTENTS[:1])
 
     key = found["headers"].pop("Idempotency-Key")
@@ -141,7 +141,7 @@ def test_brevo_gets_the_fields_that_it_documents_and_a_key_that_stays() -> None:
     }
 
 
-def test_brevo_gets_the_text_as_html_where_there_is_no_html() -> None:
+def test_brevo_gets_the_text_as_html_if_there_is_no_html() -> None:
     found = document("brevo", PLAIN._replace(message="1 < 2\n& <b>"), ())
 
     assert found["htmlContent"] == '<div style="white-space:pre-wrap">1 &lt; 2\n&amp; &lt;b&gt;</div>'
@@ -156,7 +156,7 @@ def test_ses_gets_the_whole_mail_and_all_recipients() -> None:
     assert parsed(b64decode(found["Content"]["Raw"]["Data"]))["Cc"] == "Bob <b@example.com>"
 
 
-def test_mailgun_gets_a_form_whose_boundary_is_nowhere_in_the_mail() -> None:
+def test_mailgun_gets_a_form_whose_boundary_does_not_occur_in_the_mail() -> None:
     made = request("mailgun", PLAIN._replace(message="--form-5.60dd710212000\r\nform-5.60dd710212000-"))
 
     form = parsed(f"Content-Type: {made.headers['Content-Type']}\r\n\r\n".encode() + made.body)
@@ -192,13 +192,13 @@ def test_missing_attachments_refuse_a_mail(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_mail_that_needs_our_link_waits_for_public_url(kind: str) -> None:
+def test_a_mail_with_our_unsubscribe_link_waits_for_public_url(kind: str) -> None:
     with pytest.raises(Deferred, match="PUBLIC_URL"):
         request(kind, PLAIN._replace(mail={"unsubscribe": True}))
 
 
 @pytest.mark.parametrize("kind", sorted({*KINDS} - {"brevo"}))
-def test_a_mail_has_our_own_link_where_it_asks_for_it(kind: str) -> None:
+def test_a_mail_that_asks_for_it_has_our_unsubscribe_link(kind: str) -> None:
     made = request(kind, PLAIN._replace(mail={"unsubscribe": True}), leave="https://notify.example.com/u/abc")
 
     body = b64decode(orjson.loads(made.body)["Content"]["Raw"]["Data"]) if kind == "ses" else made.body
@@ -207,7 +207,7 @@ def test_a_mail_has_our_own_link_where_it_asks_for_it(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("field", ["cc", "bcc"])
-def test_our_own_sender_that_needs_smtputf8_is_no_fault_of_the_notification(kind: str, field: str) -> None:
+def test_a_mail_from_that_needs_smtputf8_means_that_the_provider_is_down(kind: str, field: str) -> None:
     account = providers.parse("PROVIDER_TEST", URLS[kind]).account
     assert isinstance(account, HttpAccount)
     outgoing = Outgoing(PLAIN._replace(mail={field: ["b@example.com"]}), Mailbox("", "bücher@example.com"), NOW)
@@ -229,7 +229,9 @@ def test_our_own_sender_that_needs_smtputf8_is_no_fault_of_the_notification(kind
         (PLAIN._replace(mail={"replyTo": "Zoë <z@example.com>"}), (), "the name in replyTo is not ASCII"),
     ],
 )
-def test_brevo_refuses_by_name_what_it_would_leave_out(mail: Claimed, contents: tuple[bytes, ...], text: str) -> None:
+def test_fields_that_brevo_would_drop_are_refused_by_name(
+    mail: Claimed, contents: tuple[bytes, ...], text: str
+) -> None:
     assert text in refusal("brevo", mail, contents)
 
 
@@ -247,7 +249,7 @@ def test_a_name_that_brevo_would_leave_out_is_encoded() -> None:
         *(("a.unknown", "application/x-own", True), ("a.txt", "text/csv", False), ("a.pdf", "image/png", False)),
     ],
 )
-def test_resend_refuses_an_attachment_for_which_it_would_lose_the_mail(
+def test_an_attachment_that_makes_resend_drop_the_mail_is_refused(
     filename: str, content_type: str, *, sent: bool
 ) -> None:
     mail = attached(filename, content_type)

@@ -51,19 +51,19 @@ def validated(document: k8s.Document, versions: tuple[str, ...] = VERSIONS) -> N
 
 
 @pytest.mark.parametrize("document", k8s.documents(), ids=title)
-def test_every_manifest_is_what_kubernetes_takes(document: k8s.Document) -> None:
+def test_every_manifest_matches_the_schema_of_kubernetes(document: k8s.Document) -> None:
     validated(document)
     assert "namespace" not in document["metadata"]
 
 
-def test_a_manifest_with_a_slip_of_the_pen_would_be_noticed() -> None:
+def test_a_deliberate_mistake_in_a_manifest_is_found() -> None:
     api = yaml.safe_load(yaml.safe_dump(k8s.named("Deployment", "notification-api")))
     api["spec"]["template"]["spec"]["containers"][0]["readynessProbe"] = {}
     with pytest.raises(kubernetes_validate.ValidationError, match="readynessProbe"):
         validated(api)
 
 
-def test_kustomizations_name_every_file_and_no_other() -> None:
+def test_kustomizations_list_exactly_the_existing_files() -> None:
     for path in k8s.ROOT.glob("**/kustomization.yaml"):
         kustomization = yaml.safe_load(path.read_text())
         listed = [*kustomization.get("resources", []), *kustomization.get("components", [])]
@@ -76,7 +76,7 @@ def test_kustomizations_name_every_file_and_no_other() -> None:
 
 
 @pytest.mark.parametrize("folder", ["base", "example/system", "example/migrate-before", "example/migrate-after"])
-def test_kustomize_renders_what_kubernetes_takes(folder: str) -> None:
+def test_the_rendered_manifests_match_the_schema_of_kubernetes(folder: str) -> None:
     kubectl = shutil.which("kubectl")
     if kubectl is None:
         pytest.skip("kubectl is not installed")
@@ -92,7 +92,7 @@ def test_kustomize_renders_what_kubernetes_takes(folder: str) -> None:
         assert images == {"registry.example.com/notification-system:0.1.0"}
 
 
-def test_every_selector_selects_what_it_is_for() -> None:
+def test_every_selector_matches_the_labels_of_its_pods() -> None:
     for deployment in k8s.of_kind("Deployment"):
         own = {k8s.component(deployment)}
         assert k8s.selected(deployment["spec"]["selector"]) == own
@@ -108,7 +108,7 @@ def test_every_selector_selects_what_it_is_for() -> None:
     assert watched == [{"api"}, set(WORKERS)]
 
 
-def test_settings_are_settings_and_secrets_are_in_the_secret() -> None:
+def test_the_config_map_has_known_settings_and_the_secret_has_the_secrets() -> None:
     [secret] = k8s.of_kind("Secret")
     assert set(secret["stringData"].values()) == {""}
     assert set(secret["stringData"]) <= SECRETS | OF_METRICS
@@ -200,7 +200,7 @@ def reachable(name: str) -> set[int]:
     return {port["port"] for peers, ports in k8s.egress(name) if not peers for port in ports}
 
 
-def test_the_network_lets_through_what_the_settings_need_and_nothing_else() -> None:
+def test_network_policies_allow_exactly_the_needed_connections() -> None:
     closed = k8s.named("NetworkPolicy", "notification-closed")["spec"]
     everybody = {"api", "migrate", *WORKERS}
     assert (k8s.selected(closed["podSelector"]), set(closed)) == (everybody, {"podSelector", "policyTypes"})
@@ -219,7 +219,7 @@ def test_the_network_lets_through_what_the_settings_need_and_nothing_else() -> N
     assert given()["BIND"].endswith(f":{port['containerPort']}")
 
 
-def test_only_workers_that_send_callbacks_reach_public_addresses_and_no_others() -> None:
+def test_only_workers_that_send_callbacks_may_reach_public_addresses() -> None:
     peers = {name: [p for p, _ in k8s.egress(name) if p and "ipBlock" in p[0]] for name in ("api", "migrate", *WORKERS)}
     assert [name for name, found in peers.items() if found] == ["worker"]
     [[four, six]] = peers["worker"]

@@ -71,7 +71,7 @@ CONTENT = {
 }
 
 
-def test_the_api_loads_no_delivery() -> None:
+def test_importing_the_api_imports_no_delivery_code() -> None:
     loaded = set(python("import sys, api.app; print(*sys.modules)").split())
     allowed = {"actors", "actors.channels", *CONTENT}
     allowed |= {f"{channel}.{name}" for channel, names in CONTENT.items() for name in names}
@@ -81,19 +81,20 @@ def test_the_api_loads_no_delivery() -> None:
     assert "aiohttp" not in loaded
 
 
-def test_no_import_reads_the_settings_or_connects_or_makes_a_broker() -> None:
+def test_no_import_reads_the_settings_connects_or_creates_a_broker() -> None:
     paths = (path.relative_to(ROOT) for name in sorted(PACKAGES) for path in sorted((ROOT / name).rglob("*.py")))
     modules = [".".join(path.with_suffix("").parts) for path in paths if path.stem.isidentifier()]
     assert len(modules) > 300
     assert python(IMPORTING, *modules) == "None\n"
 
 
-def test_a_status_is_written_by_the_lifecycle_alone() -> None:
+def test_only_the_lifecycle_writes_a_status() -> None:
     sources = (path for name in sorted(PACKAGES) for path in sorted((ROOT / name).rglob("*.py")))
     found = writers((path for path in sources if path.parent.name != "migrations"), ROOT)
     assert found == {
         "update": {
-            f"db/lifecycle/{name}.py" for name in ("claim", "settle", "rescue", "operate", "endpoints", "evidence")
+            f"db/lifecycle/{name}.py"
+            for name in ("claim", "settle", "rescue", "operate", "endpoints", "evidence", "unanswered")
         },
         "insert": {"db/lifecycle/accept.py"},
     }
@@ -145,7 +146,7 @@ def test_concatenated_strings_are_read_as_one() -> None:
     assert list(statements(source, {})) == ["UPDATE notifications SET {?}", "SELECT 1", "SELECT 2"]
 
 
-def test_notifications_are_written_by_statements_and_never_through_the_model() -> None:
+def test_notifications_are_never_written_through_the_peewee_model() -> None:
     model = re.compile(r"\bNotification\s*\.\s*(update|insert|create|replace|bulk|delete|get_or_create|set_by_id)")
     sources = [path for name in PACKAGES for path in (ROOT / name).rglob("*.py")]
     assert [path.name for path in sources if model.search(path.read_text())] == []

@@ -75,13 +75,13 @@ def test_each_event_is_one_line_of_json_with_its_context(events: list[Any]) -> N
     }
 
 
-def test_libraries_log_in_the_same_form(events: list[Any]) -> None:
+def test_log_lines_of_libraries_have_the_same_form(events: list[Any]) -> None:
     [theirs] = [event for event in events if event.get("logger") == "library"]
 
     assert (theirs["event"], theirs["level"], theirs["request_id"]) == ("beware of dogs", "warning", "r1")
 
 
-def test_a_traceback_stays_in_its_line(events: list[Any]) -> None:
+def test_a_traceback_is_part_of_one_json_line(events: list[Any]) -> None:
     [broken] = [event for event in events if event["event"] == "broken"]
 
     assert "ZeroDivisionError" in broken["exception"]
@@ -96,18 +96,18 @@ def test_a_traceback_stays_in_its_line(events: list[Any]) -> None:
         ("error", ["broken"]),
     ],
 )
-def test_the_level_is_a_setting(level: str, events: list[str]) -> None:
+def test_the_setting_log_level_drops_less_severe_lines(level: str, events: list[str]) -> None:
     said = lines(LOG_FORMAT="json", LOG_LEVEL=level).splitlines()
 
     assert [json.loads(line)["event"] for line in said] == events
 
 
-def test_the_console_format_is_no_json() -> None:
+def test_the_console_format_is_plain_text() -> None:
     assert "noted" in lines(LOG_FORMAT="console")
     assert not lines(LOG_FORMAT="console").startswith("{")
 
 
-def test_logs_are_json_where_stderr_is_no_terminal() -> None:
+def test_logs_are_json_if_stderr_is_not_a_terminal() -> None:
     assert lines().startswith("{")
 
 
@@ -193,7 +193,7 @@ def events_of(path: Path) -> set[str]:
     return {node.value for node in ours if isinstance(node, ast.Constant) and isinstance(node.value, str)}
 
 
-def test_every_event_above_debug_stands_in_the_table() -> None:
+def test_every_event_above_debug_is_in_the_documented_table() -> None:
     documented = re.findall(r"`([a-z_]+|[a-z_]+\.[a-z_*]+)`", (ROOT / "docs" / "logs.md").read_text())
     events = {
         event
@@ -238,7 +238,7 @@ def exits(code: str) -> list[str]:
 
 
 @pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
-def test_the_lines_of_one_turn_of_a_loop_are_written_together(
+def test_log_lines_of_one_iteration_of_the_event_loop_are_written_together(
     written: list[bytes], loop: Callable[[], asyncio.AbstractEventLoop]
 ) -> None:
     async def turns() -> None:
@@ -285,7 +285,7 @@ def test_a_thread_without_a_loop_writes_its_line_at_once(written: list[bytes]) -
     asyncio.run(turn())
 
 
-def test_a_second_loop_writes_its_lines_though_the_first_has_stopped_before_its_own(written: list[bytes]) -> None:
+def test_a_second_event_loop_writes_its_lines_after_the_first_one_stopped_early(written: list[bytes]) -> None:
     first = asyncio.new_event_loop()
     first.call_soon(lambda: logs.get("part").info("left"))
     first.call_soon(first.stop)
@@ -301,7 +301,7 @@ def test_a_second_loop_writes_its_lines_though_the_first_has_stopped_before_its_
     asyncio.run(turn())
 
 
-def test_a_line_that_a_signal_handler_writes_in_the_middle_of_another_is_whole(
+def test_a_signal_handler_that_logs_during_a_write_breaks_no_line(
     monkeypatch: pytest.MonkeyPatch, written: list[bytes]
 ) -> None:
     write = os.write
@@ -318,7 +318,7 @@ def test_a_line_that_a_signal_handler_writes_in_the_middle_of_another_is_whole(
     assert [named(data) for data in written] == [["interrupted"], ["interrupting"]]
 
 
-def test_no_piece_is_larger_than_a_pipe_takes_whole(written: list[bytes]) -> None:
+def test_no_write_is_larger_than_a_pipe_takes_atomically(written: list[bytes]) -> None:
     async def turn() -> None:
         for number in range(100):
             logs.get("part").info(f"line-{number}", text="x" * (number * 7))
@@ -329,7 +329,7 @@ def test_no_piece_is_larger_than_a_pipe_takes_whole(written: list[bytes]) -> Non
     assert [name for data in written for name in named(data)] == [f"line-{number}" for number in range(100)]
 
 
-def test_a_process_that_ends_writes_what_its_loop_had_not_written_yet() -> None:
+def test_a_process_writes_its_buffered_lines_when_it_ends() -> None:
     assert exits(
         "loop = asyncio.new_event_loop()\n"
         "loop.call_soon(log.info, 'left')\n"
@@ -338,7 +338,7 @@ def test_a_process_that_ends_writes_what_its_loop_had_not_written_yet() -> None:
     ) == ["left"]
 
 
-def test_a_child_leaves_to_its_parent_what_that_one_had_not_written_yet() -> None:
+def test_a_forked_child_does_not_write_the_buffered_lines_of_its_parent() -> None:
     assert exits(
         "async def turn():\n"
         "    log.info('parent')\n"
@@ -348,7 +348,7 @@ def test_a_child_leaves_to_its_parent_what_that_one_had_not_written_yet() -> Non
     ) == ["child", "parent"]
 
 
-def test_processes_that_share_a_pipe_divide_no_line_of_each_other() -> None:
+def test_processes_that_share_a_pipe_do_not_mix_their_lines() -> None:
     said = exits(
         "async def turns():\n"
         "    for turn in range(40):\n"

@@ -23,7 +23,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from actors.channels import Refused
-from actors.channels.email.mail import Mail, compose, unique
+from actors.channels.email.identity import unique
+from actors.channels.email.mail import Mail, compose
 from actors.channels.email.mailboxes import Mailbox, mail_from
 from db.records import Claimed
 from settings import SettingsError
@@ -106,7 +107,7 @@ def raw(mail: Mail, name: str) -> str:
 
 @patient
 @given(anything, bodies, st.none() | bodies)
-def test_a_mail_says_what_was_asked(subject: str, text: str, html: str | None) -> None:
+def test_a_mail_has_the_subject_text_and_html_of_its_notification(subject: str, text: str, html: str | None) -> None:
     message = read(compose(notification(subject=subject, message=text, html=html), SENDER))
     assert message["Subject"] == on_one_line(subject)
     assert text_of(message, "plain") == with_line_feeds(text)
@@ -188,7 +189,7 @@ def test_a_mail_from_without_an_address_stops_the_start(text: str) -> None:
 
 @patient
 @given(anything, anything, bodies, st.none() | bodies, addresses)
-def test_the_bytes_are_those_of_an_internet_message(
+def test_a_composed_mail_is_a_valid_internet_message(
     subject: str, name: str, text: str, html: str | None, recipient: str
 ) -> None:
     wanted = notification(subject=subject, message=text, html=html, recipient=recipient)
@@ -207,7 +208,7 @@ def test_the_bytes_are_those_of_an_internet_message(
 
 @patient
 @given(anything)
-def test_a_header_line_is_as_short_as_it_should_be(subject: str) -> None:
+def test_header_lines_are_folded_at_the_recommended_length(subject: str) -> None:
     mail = compose(notification(subject=subject), SENDER)
     assert max(map(len, mail.content.split(b"\r\n"))) <= 78  # recommended by RFC 5322, 2.1.1
 
@@ -231,14 +232,14 @@ def test_an_impossible_address_is_refused(recipient: str) -> None:
         compose(notification(recipient=recipient), SENDER)
 
 
-def test_a_mail_differs_between_attempts_in_nothing() -> None:
+def test_a_mail_has_the_same_bytes_in_every_attempt() -> None:
     first = notification()
     assert compose(first, SENDER) == compose(first._replace(claim=2, retry_count=1), SENDER)
 
 
 @patient
 @given(st.integers(1, 2**63 - 1), st.integers(1, 2**63 - 1), st.timedeltas(timedelta(), timedelta(30_000)), odd_moments)
-def test_a_message_id_is_that_of_one_notification(one: int, other: int, age: timedelta, later: timedelta) -> None:
+def test_each_notification_has_its_own_message_id(one: int, other: int, age: timedelta, later: timedelta) -> None:
     first = notification(id=one, created_at=CREATED + age)
     second = notification(id=other, created_at=CREATED + age + later)
     same = (one, later) == (other, timedelta())
@@ -248,6 +249,6 @@ def test_a_message_id_is_that_of_one_notification(one: int, other: int, age: tim
     assert re.fullmatch(r"[0-9]+\.[0-9a-f]+", unique(first))
 
 
-def test_the_date_is_that_of_the_notification() -> None:
+def test_the_date_of_a_mail_comes_from_the_notification() -> None:
     message = read(compose(notification(), SENDER))
     assert parsedate_to_datetime(message["Date"]) == CREATED.replace(microsecond=0)

@@ -76,7 +76,9 @@ def raw(mail: Mail, name: str) -> str:
 
 @patient
 @given(mailboxes, mailboxes)
-def test_from_and_reply_to_arrive_and_from_is_the_envelopes_sender(sender: Mailbox, reply_to: Mailbox) -> None:
+def test_from_and_reply_to_are_in_the_header_and_from_is_the_envelope_sender(
+    sender: Mailbox, reply_to: Mailbox
+) -> None:
     mail = mail_of({"from": written(sender), "replyTo": written(reply_to)})
     assert mail.sender == on_the_wire(sender.address)
     for header, wanted in (("From", sender), ("Reply-To", reply_to)):
@@ -89,7 +91,7 @@ def test_from_and_reply_to_arrive_and_from_is_the_envelopes_sender(sender: Mailb
 
 @patient
 @given(names.filter(bool), unquoted)
-def test_the_recipients_name_arrives(name: str, address: str) -> None:
+def test_the_name_of_the_recipient_is_in_the_header(name: str, address: str) -> None:
     mail = mail_of({"recipientName": name}, recipient=address)
     assert shown(raw(mail, "To")) == name
     assert mail.recipients == (on_the_wire(address),)
@@ -98,7 +100,7 @@ def test_the_recipients_name_arrives(name: str, address: str) -> None:
 
 @patient
 @given(st.lists(mailboxes, max_size=5), st.lists(mailboxes, max_size=5))
-def test_copies_arrive_and_blind_ones_stand_in_the_envelope_alone(cc: list[Mailbox], bcc: list[Mailbox]) -> None:
+def test_copies_are_in_the_header_and_blind_copies_only_in_the_envelope(cc: list[Mailbox], bcc: list[Mailbox]) -> None:
     copies = {"cc": [written(one) for one in cc], "bcc": [written(one) for one in bcc]}
     mail = mail_of(copies)
     assert mail.recipients == ("a@example.com", *(on_the_wire(one.address) for one in (*cc, *bcc)))
@@ -118,7 +120,7 @@ def test_no_blind_copy_leaves_a_trace() -> None:
 @patient
 @given(headers)
 @example({"X-Token": "x" * 900, "X-Words": "word " * 60 + "end", "X-Long": "y" * 2000})
-def test_headers_of_ones_own_arrive(given_: dict[str, str]) -> None:
+def test_custom_headers_are_in_the_mail(given_: dict[str, str]) -> None:
     mail = mail_of({"headers": given_})
     for name, value in given_.items():
         [read_back] = [v for k, v in header_items(mail) if k == name]
@@ -131,7 +133,7 @@ def header_items(mail: Mail) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("value", ["f" * 300, "campaign:1 customer:2 " + "z" * 200, "<a@b> <c@d>"])
-def test_a_header_for_programs_is_not_encoded(value: str) -> None:
+def test_a_machine_readable_header_is_not_encoded(value: str) -> None:
     assert dict(header_items(mail_of({"headers": {"Feedback-ID": value}})))["Feedback-ID"] == value
 
 
@@ -179,14 +181,14 @@ def test_an_image_of_the_html_follows_it_and_another_file_comes_last() -> None:
     assert not [1 for a in boundaries for b in boundaries if a is not b and a.startswith(b)]
 
 
-def test_a_mail_with_everything_differs_between_attempts_in_nothing() -> None:
+def test_a_mail_with_every_field_has_the_same_bytes_in_every_attempt() -> None:
     given = {"cc": ["B <b@x.example>"], "headers": {"X-A": "ü", "X-B": "b"}, "attachments": TWO}
     first = notification(mail=given, html=HTML)
     later = first._replace(claim=2, retry_count=1, mail=dict(given))
     assert compose(first, SENDER, [b"GIF", b"%PDF"]) == compose(later, SENDER, [b"GIF", b"%PDF"])
 
 
-def test_a_mail_whose_files_are_gone_is_refused() -> None:
+def test_a_mail_whose_attachments_were_deleted_is_refused() -> None:
     with pytest.raises(Refused, match="its attachments are missing"):
         mail_of({"attachments": TWO}, [b"GIF"], html=HTML)
 
@@ -204,13 +206,13 @@ def test_a_line_break_in_an_address_adds_no_header(field: str, address: str) -> 
 
 @patient
 @given(names, unquoted)
-def test_the_api_and_the_worker_read_a_mailbox_alike(name: str, address: str) -> None:
+def test_the_api_and_the_worker_parse_a_mailbox_to_the_same_address(name: str, address: str) -> None:
     text = written(Mailbox(name, address))
     assert split(text) == (name, address)
     assert Mailbox.parse(text) == (name, on_the_wire(address))
 
 
-def test_the_common_mail_has_not_changed() -> None:
+def test_a_simple_mail_is_composed_to_the_recorded_bytes() -> None:
     plain: Claimed = notification(html="<p>Hi</p>")
     assert compose(plain, SENDER).content.replace(b"\r\n", b"\n") == (
         b'From: "Shop" <noreply@example.com>\nTo: a@example.com\nSubject: Hi\n'

@@ -41,7 +41,7 @@ def part_headers(mail: Mail) -> str:
         (None, CREATED),
     ],
 )
-def test_the_date_of_a_scheduled_mail_is_the_time_it_was_to_go(send_at: datetime | None, wanted: datetime) -> None:
+def test_the_date_of_a_scheduled_mail_is_its_scheduled_time(send_at: datetime | None, wanted: datetime) -> None:
     first = notification(send_at=send_at)
     later = first._replace(claim=3, retry_count=2, late=90.0)
     assert value(compose(first, SENDER), "Date") == wanted.strftime("%a, %d %b %Y %H:%M:%S +0000")
@@ -98,7 +98,7 @@ def test_a_header_reads_back_as_it_was_given_in_lines_of_legal_length(name: str,
 @example("ü" * 99)
 @example("a" * 15 + "😀" * 40 + ".pdf")
 @example("用户" * 40)
-def test_a_piece_of_a_name_is_whole_characters_and_old_programs_find_the_name_too(name: str) -> None:
+def test_a_long_file_name_is_split_between_characters_and_older_programs_read_it_too(name: str) -> None:
     told = [{"filename": name, "contentType": "application/pdf", "contentId": None, "size": 1}]
     mail = mail_of({"attachments": told}, [b"x"])
     pieces = re.findall(r"filename\*(?:\d+\*)?=(?:utf-8'')?([^;\r\n]*)", mail.content.decode())
@@ -112,7 +112,7 @@ def test_a_piece_of_a_name_is_whole_characters_and_old_programs_find_the_name_to
     assert max(map(len, mail.content.split(b"\r\n"))) <= 78
 
 
-def test_a_plain_name_stands_once() -> None:
+def test_an_ascii_file_name_is_written_only_once() -> None:
     told: list[dict[str, Any]] = [{"filename": "a.pdf", "contentType": "application/pdf", "contentId": None, "size": 1}]
     content = mail_of({"attachments": told}, [b"x"]).content
     assert content.count(b"name=") == 1
@@ -132,7 +132,7 @@ def test_a_scheduled_mail_has_no_date_in_another_zone() -> None:
 @example("n" * 66, f"{'a' * 40}@{'b' * 20}.com")
 @example("ü" * 60, f"{'a' * 40}@{'b' * 20}.com")
 @example("\u202eevil \u2066name", "a@example.com")
-def test_a_name_and_its_address_stand_in_lines_of_the_recommended_length(name: str, address: str) -> None:
+def test_a_name_and_its_address_are_folded_at_the_recommended_length(name: str, address: str) -> None:
     mail = mail_of({"recipientName": name} if name else {}, recipient=address)
     assert max(map(len, mail.content.split(b"\r\n"))) <= 78
     [shown] = message_from_bytes(mail.content, policy=default)["To"].addresses

@@ -106,7 +106,7 @@ def composed(**mail: Any) -> tuple[Mail, EmailMessage]:
 
 @pytest.mark.parametrize("field", FIELDS)
 @pytest.mark.parametrize("text", LISTS)
-def test_a_string_that_holds_a_list_is_refused_and_the_field_named(field: str, text: str) -> None:
+def test_a_list_of_addresses_in_one_string_is_refused_with_its_field(field: str, text: str) -> None:
     several = field in ("cc", "bcc")
     [fault] = faults(**{field: [text] if several else text})
     assert fault["pointer"] == (f"/{field}/0" if several else f"/{field}")
@@ -127,7 +127,7 @@ def test_a_single_mailbox_is_accepted_with_any_name(field: str, text: str, name:
 
 
 @pytest.mark.parametrize("text", LISTS)
-def test_mail_from_is_one_mailbox(text: str) -> None:
+def test_mail_from_with_several_mailboxes_is_refused(text: str) -> None:
     with pytest.raises(SettingsError, match="MAIL_FROM"):
         mail_from(text)
 
@@ -135,7 +135,7 @@ def test_mail_from_is_one_mailbox(text: str) -> None:
 @pytest.mark.parametrize(
     "name", ["Ann <a@example.com>, Bob", "a@example.com, Bob", '"Ann <a@example.com>, Bob"', "Bcc: a@example.com"]
 )
-def test_a_recipients_name_holds_no_other_recipient(name: str) -> None:
+def test_an_address_inside_a_display_name_is_no_recipient(name: str) -> None:
     [fault] = faults(recipientName=name)
     assert fault["pointer"] == "/recipientName"
     assert "cc or bcc" in fault["detail"]
@@ -180,7 +180,7 @@ def test_unquoted_odd_dots_and_spaces_are_a_fault_in_other_addresses(address: st
     assert address_fault(address)
 
 
-def test_quotes_that_change_nothing_hide_nobody_from_the_suppression_list() -> None:
+def test_an_address_with_needless_quotes_is_still_suppressed() -> None:
     assert normalised('"Ann"@example.com') == normalised('"a\\nn"@Example.com') == "ann@example.com"
     [fault] = faults(recipient="ann@x.example", cc=['"ann"@x.example'])
     assert (fault["pointer"], "leave them out" in fault["detail"]) == ("/cc/0", True)
@@ -198,7 +198,7 @@ def test_a_sender_is_compared_exactly_but_for_ascii_case(address: str) -> None:
     assert not rules.read({"from": "NoReplyK@EXAMPLE.com", "recipient": "a@b.example"}, Rights()).faults
 
 
-def test_a_composed_and_a_decomposed_letter_are_two_senders_and_one_recipient() -> None:
+def test_unicode_normalisation_merges_recipients_but_not_senders() -> None:
     composed_, decomposed = "jos\u00e9@example.com", "jose\u0301@example.com"
     assert exact(composed_) != exact(decomposed)
     assert normalised(composed_) == normalised(decomposed)

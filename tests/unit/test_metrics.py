@@ -1,4 +1,4 @@
-"""Metrics of processes: bounded in series, made at first use, and in a directory of the command's own."""
+"""Metrics of processes: a limited number of series, created at first use, in a directory of each command."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def python(program: str, **environ: str) -> str:
     return done.stdout
 
 
-def test_a_series_is_made_once(family: metrics.Family[Counter]) -> None:
+def test_a_series_is_created_once(family: metrics.Family[Counter]) -> None:
     family["a", "b"].inc()
     family["a", "b"].inc(2)
 
@@ -38,7 +38,7 @@ def test_a_series_is_made_once(family: metrics.Family[Counter]) -> None:
     assert [s.value for m in family.metric.collect() for s in m.samples if s.name == "notify_seen_total"] == [3]
 
 
-def test_labels_that_run_away_are_counted_together(family: metrics.Family[Counter]) -> None:
+def test_label_values_beyond_the_limit_are_counted_together(family: metrics.Family[Counter]) -> None:
     for n in range(metrics.MOST + 50):
         family[f"{n}", "b"].inc()
     samples = [s for m in family.metric.collect() for s in m.samples if s.name == "notify_seen_total"]
@@ -74,7 +74,7 @@ def test_a_command_counts_without_a_directory_and_not_in_that_of_another_program
     assert list(tmp_path.iterdir()) == []
 
 
-def test_names_are_as_prometheus_wants_them() -> None:
+def test_metric_names_follow_the_rules_of_prometheus() -> None:
     for family in metrics.FAMILIES:
         metric = family.metric
         assert metric._name.startswith("notify_")
@@ -98,7 +98,9 @@ def test_metrics_of_a_finished_command_are_removed(tmp_path: Path, monkeypatch: 
     assert sorted(tmp_path.iterdir()) == sorted([mine, others])
 
 
-def test_a_link_in_the_place_of_the_directory_is_not_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_symbolic_link_instead_of_the_metrics_directory_is_not_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     mine = directory.own(os.getpid())
     mine.rmdir()

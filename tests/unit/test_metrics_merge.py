@@ -87,7 +87,7 @@ def test_hundreds_of_files_that_an_outage_has_left_are_merged_together(tmp_path:
     assert names(tmp_path) == ["counter_0.db", "merging"]
 
 
-def test_a_series_that_is_zero_stays(tmp_path: Path) -> None:
+def test_a_series_that_is_zero_is_kept(tmp_path: Path) -> None:
     written(tmp_path, 0, 1)
 
     assert "notify_a_total" in seen(tmp_path).labels()
@@ -179,7 +179,7 @@ def test_a_pid_that_another_program_has_now_is_not_taken_for_its_process(tmp_pat
     assert names(tmp_path) == ["counter_0.db", "merging"]
 
 
-def test_a_process_that_lives_keeps_its_files(tmp_path: Path) -> None:
+def test_files_of_a_live_process_are_kept(tmp_path: Path) -> None:
     mark = os.open(tmp_path / multiprocess.MARK.format(ALIVE), os.O_RDONLY | os.O_CREAT)
     assert try_lock(mark)
     written(tmp_path, 1, 2, process=ALIVE)
@@ -212,7 +212,7 @@ def test_counters_of_a_previous_version_continue_and_its_live_processes_are_left
 @pytest.mark.parametrize(
     "name", ["notes.db", "counter_x.db", "gauge_5.db", "summary_5.db", "counter_-1.db", "counter.db", "_.db"]
 )
-def test_files_that_are_not_ours_are_let_be(tmp_path: Path, name: str) -> None:
+def test_foreign_files_in_the_directory_are_not_touched(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"something else")
     written(tmp_path, 1, 2)
 
@@ -241,9 +241,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 
 @pytest.mark.parametrize("process", ["dead", "alive", "nobody"])
-def test_a_damaged_file_stops_no_scrape_and_takes_nothing_from_the_others(
-    tmp_path: Path, whole: bytes, process: str
-) -> None:
+def test_a_damaged_file_stops_no_scrape_and_the_other_files_count(tmp_path: Path, whole: bytes, process: str) -> None:
     for what, content in damaged(whole):
         directory = tmp_path / what
         directory.mkdir()
@@ -287,9 +285,7 @@ def test_a_file_that_may_not_be_read_is_left_out(tmp_path: Path, monkeypatch: py
     assert sums(tmp_path) == [1, 2]
 
 
-def test_a_scrape_that_does_not_get_the_lock_reads_without_merging(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_scrape_without_the_lock_reads_without_merging(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(multiprocess._Shared, "directory", tmp_path)
     monkeypatch.setattr(multiprocess, "WITHIN", 0.01)
     file = written(tmp_path, 1, 2)
@@ -300,7 +296,7 @@ def test_a_scrape_that_does_not_get_the_lock_reads_without_merging(
     assert file.exists()
 
 
-def test_keys_are_those_of_the_library(tmp_path: Path) -> None:
+def test_the_keys_of_series_match_the_library(tmp_path: Path) -> None:
     """Merged values of dead processes are found under the same key that a live process uses."""
     path = written(tmp_path, 1)
     before = [key for key, _ in merge._entries(path)]

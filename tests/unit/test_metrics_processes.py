@@ -116,7 +116,7 @@ def test_counts_of_live_processes_are_added_up(tmp_path: Path) -> None:
     assert seen.sum("notify_processes", program="worker") == 3
 
 
-def test_a_killed_process_loses_no_count_and_is_no_process_any_more(tmp_path: Path) -> None:
+def test_the_counts_of_a_killed_process_stay_and_the_process_is_not_counted_as_alive(tmp_path: Path) -> None:
     with running(tmp_path, 1, 1) as first, running(tmp_path, 1) as second:
         kill(first)
         after = run(tmp_path)
@@ -130,13 +130,13 @@ def test_a_killed_process_loses_no_count_and_is_no_process_any_more(tmp_path: Pa
     assert list(restarted.fallen(after)) == []
 
 
-def test_gauges_of_dead_processes_are_gone_and_files_do_not_pile_up(tmp_path: Path) -> None:
+def test_gauges_and_files_of_dead_processes_are_removed(tmp_path: Path) -> None:
     for _ in range(3):
         assert run(tmp_path, 1).sum("notify_processes") == 1
         assert len(list(tmp_path.glob("*.db"))) <= 2 + 3  # nobody's, and its own
 
 
-def test_many_that_start_and_merge_at_once_count_nothing_twice(tmp_path: Path) -> None:
+def test_processes_that_start_and_merge_at_the_same_time_count_nothing_twice(tmp_path: Path) -> None:
     with ExitStack() as stack:
         for victim in [stack.enter_context(running(tmp_path, 1, 2)) for _ in range(3)]:
             kill(victim)
@@ -147,21 +147,21 @@ def test_many_that_start_and_merge_at_once_count_nothing_twice(tmp_path: Path) -
     assert {scrape.sum("notify_wait_seconds_sum", stage="claim") for scrape in seen} == {9}
 
 
-def test_a_new_process_with_the_pid_of_a_dead_one_counts_on(tmp_path: Path) -> None:
+def test_a_new_process_with_the_pid_of_a_dead_one_adds_to_its_counts(tmp_path: Path) -> None:
     seen = run(tmp_path, 1, 1, then="again")  # exec keeps the pid
 
     assert seen.sum("notify_retries_total") == 3
     assert seen.sum("notify_processes") == 1
 
 
-def test_without_its_directory_any_more_a_process_tells_what_it_has_counted(tmp_path: Path) -> None:
+def test_a_process_whose_directory_was_removed_still_reports_its_counts(tmp_path: Path) -> None:
     seen = run(tmp_path / "shared", 1, 1, then="gone")
 
     assert seen.sum("notify_retries_total") == 2
     assert seen.sum("notify_wait_seconds_count", stage="claim") == 2
 
 
-def test_the_processes_of_one_command_find_each_other(tmp_path: Path) -> None:
+def test_the_processes_of_one_command_share_a_directory(tmp_path: Path) -> None:
     assert run("", 1, TMPDIR=str(tmp_path)).sum("notify_retries_total") == 1
     assert run("", 1, TMPDIR=str(tmp_path)).sum("notify_retries_total") == 2
     [directory] = tmp_path.iterdir()
@@ -169,7 +169,7 @@ def test_the_processes_of_one_command_find_each_other(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("place", ["file", "file/below", "/proc/self/fdinfo", "/proc/self/no"])
-def test_without_a_directory_a_process_says_so_once_and_counts_for_itself(tmp_path: Path, place: str) -> None:
+def test_without_a_usable_directory_a_process_logs_it_once_and_counts_alone(tmp_path: Path, place: str) -> None:
     (tmp_path / "file").touch()
     seen, log = ran(tmp_path / place, 1)
 
@@ -177,7 +177,7 @@ def test_without_a_directory_a_process_says_so_once_and_counts_for_itself(tmp_pa
     assert log.count("\n") == log.count("metrics.not_shared") == log.count("set METRICS_DIR to a directory") == 1
 
 
-def test_on_a_full_disk_a_process_says_so_once_and_counts_for_itself(tmp_path: Path) -> None:
+def test_on_a_full_disk_a_process_logs_it_once_and_counts_alone(tmp_path: Path) -> None:
     seen, log = ran(tmp_path, 1, then="full")
 
     assert seen.sum("notify_retries_total") == 1
@@ -186,7 +186,7 @@ def test_on_a_full_disk_a_process_says_so_once_and_counts_for_itself(tmp_path: P
     assert run(tmp_path, 1).sum("notify_retries_total") == 1
 
 
-def test_when_the_disk_is_full_later_the_files_of_the_dead_are_read_where_they_are(tmp_path: Path) -> None:
+def test_when_the_disk_becomes_full_the_files_of_dead_processes_are_read_unmerged(tmp_path: Path) -> None:
     with running(tmp_path, 1, 1) as first, running(tmp_path, 1) as second:
         pass
     assert first.returncode

@@ -63,7 +63,7 @@ def migration(*steps: Step) -> SimpleNamespace:
 
 
 @pytest.mark.parametrize("new", [m.name for m in ALL if m.idx > EXEMPT] or [ALL[-1].name])
-def test_every_new_migration_keeps_the_rules(new: str) -> None:
+def test_every_new_migration_follows_the_rules(new: str) -> None:
     [found] = [m for m in ALL if m.name == new]
     if found.idx > EXEMPT:
         assert faults(new, found.load()) == []
@@ -106,13 +106,13 @@ def test_rows_are_changed_a_bounded_number_at_a_time() -> None:
     assert faults("0099_x", migration(Repeated(limited), Index("n", "notifications", "(note)"))) == []
 
 
-def test_a_migration_as_they_used_to_be_written_is_read_too() -> None:
+def test_a_migration_in_the_older_form_is_checked_too() -> None:
     assert faults("0099_x", SimpleNamespace(SQL="CREATE TABLE notes (id bigint)")) == []
     assert faults("0099_x", SimpleNamespace(SQL="DROP TABLE pauses")) != []
     assert faults("0099_x", SimpleNamespace()) == ["0099_x: has neither STEPS nor SQL to read"]
 
 
-def test_statements_are_told_apart_whatever_is_between_quotes() -> None:
+def test_statements_are_split_correctly_despite_quoted_semicolons() -> None:
     sql = "SELECT ';' -- ;\n; CREATE FUNCTION f() AS $x$ a; b $x$ /* ; */ LANGUAGE sql;"
     assert statements(sql) == ["SELECT ''", "CREATE FUNCTION f() AS '' LANGUAGE sql"]
 
@@ -124,7 +124,7 @@ def test_the_name_of_a_connection_tells_the_newest_migration_its_program_knows(n
     assert known_to(name) == known
 
 
-def test_a_name_says_its_number_and_its_phase() -> None:
+def test_the_name_of_a_migration_has_its_number_and_phase() -> None:
     assert (number("0020_note"), is_after("0020_note")) == (20, False)
     assert (number("0021_note_after"), is_after("0021_note_after")) == (21, True)
     assert not is_after("0022_hereafter_x")

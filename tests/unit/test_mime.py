@@ -1,4 +1,4 @@
-"""The body by hand says byte for byte what it should, and the same as Python's library where both choose alike."""
+"""The composed body has the expected bytes, equal to those of Python's library where both choose the same encoding."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PLAIN = st.text(st.characters(min_codepoint=32, max_codepoint=126) | st.just("\n
 @given(PLAIN)
 @example("Hello")
 @example("From me\n.\n..dots\n")
-def test_plain_text_has_the_bytes_of_the_library(text: str) -> None:
+def test_plain_text_is_composed_to_the_same_bytes_as_by_the_library(text: str) -> None:
     message = EmailMessage(SMTP.clone(cte_type="7bit", max_line_length=LINE_LIMIT))
     message.set_content(text)
     theirs, _, content = message.as_bytes().partition(b"\r\n\r\n")
@@ -52,6 +52,6 @@ def test_a_body_is_ascii_in_lines_of_legal_length(text: str, html: str | None) -
     assert all(b"\r" not in line and b"\n" not in line and len(line) <= LINE_LIMIT for line in lines)
 
 
-def test_mostly_ascii_stays_readable_and_the_rest_is_base64() -> None:
+def test_mostly_ascii_text_stays_readable_and_other_text_is_base64() -> None:
     assert b"Gr=C3=BC=C3=9Fe aus dem Norden, wie immer" in body("Grüße aus dem Norden, wie immer", None, "b")
     assert b"Content-Transfer-Encoding: base64" in body("Привет", None, "b")

@@ -1,4 +1,5 @@
-"""Alert rules and dashboard: well formed, each rule with its runbook; what they ask for is held by a real scrape."""
+"""Alert rules and dashboard: well formed, each rule with its runbook. tests/acceptance/test_metrics.py checks their
+metrics."""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ from tests.processes import ROOT
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
 
 
-def test_every_rule_says_what_is_wrong_and_where_it_is_written_what_to_do() -> None:
+def test_every_alert_rule_has_a_description_and_a_runbook() -> None:
     for rule in rules():
         section = rule["alert"].removesuffix("BulkLate") + "Late" * rule["alert"].endswith("BulkLate")
         assert set(rule["annotations"]) == {"summary", "description", "runbook"}
@@ -23,13 +24,13 @@ def test_every_rule_says_what_is_wrong_and_where_it_is_written_what_to_do() -> N
         assert re.search(rf"^### {section}$", OPERATIONS, re.MULTILINE), section
 
 
-def test_no_runbook_is_for_an_alert_that_is_not_there() -> None:
+def test_every_runbook_belongs_to_an_alert() -> None:
     written = set(re.findall(r"^### (Notify\w+)$", OPERATIONS, re.MULTILINE))
 
     assert written == {rule["alert"] for rule in rules()} - {"NotifyBulkLate"}
 
 
-def test_the_dashboard_is_whole() -> None:
+def test_the_grafana_dashboard_has_all_its_parts() -> None:
     whole = json.loads(DASHBOARD.read_text())
 
     assert whole["schemaVersion"] >= 39  # Grafana 11
@@ -45,7 +46,7 @@ def test_the_dashboard_is_whole() -> None:
             assert set(re.findall(r"\{\{(\w+)\}\}", target["legendFormat"])) <= wanted, target
 
 
-def test_no_panel_covers_another() -> None:
+def test_no_panel_of_the_grafana_dashboard_covers_another() -> None:
     taken: dict[tuple[int, int], int] = {}
     for panel in json.loads(DASHBOARD.read_text())["panels"]:
         at = panel["gridPos"]

@@ -1,4 +1,4 @@
-"""Look-ups that take long: whom they hold up, and whom not."""
+"""Look-ups that take long delay only the callers that need them."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_a_cancelled_caller_does_not_cancel_the_look_up_of_others(names: Names) 
     run(ask())
 
 
-def test_names_that_hang_take_no_more_threads_than_there_is_room_for(names: Names) -> None:
+def test_look_ups_that_hang_use_a_limited_number_of_threads(names: Names) -> None:
     async def ask() -> None:
         resolver = NameResolver(names.look_up)
         asking = [asyncio.create_task(resolver.addresses(f"{n}.example", 1)) for n in range(LOOKUPS + 5)]

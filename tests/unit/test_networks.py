@@ -1,4 +1,4 @@
-"""Where callbacks may go: by address, whoever writes it how."""
+"""Addresses to which callbacks may go, in every spelling."""
 
 from __future__ import annotations
 
@@ -68,12 +68,12 @@ def test_no_special_ipv6_is_public(address: str) -> None:
 @example(v4=0x7F000001)
 @example(v4=0xA9FEA9FE)
 @example(v4=0x5DB8D70E)
-def test_no_ipv4_gets_through_inside_an_ipv6(wrapping: str, v4: int) -> None:
+def test_an_internal_ipv4_address_embedded_in_ipv6_is_not_public(wrapping: str, v4: int) -> None:
     assert not is_public(str(WRAPPINGS[wrapping](v4)))
 
 
 @given(v4=v4s)
-def test_ipv4_is_public_only_where_the_standard_library_and_the_registry_agree(v4: int) -> None:
+def test_an_ipv4_address_is_public_only_if_the_standard_library_and_the_registry_agree(v4: int) -> None:
     ip = ipaddress.IPv4Address(v4)
     special = any(ip in ipaddress.IPv4Network(network) for network in (*INSIDE_4, "192.88.99.0/24"))
     assert is_public(str(ip)) == (ip.is_global and not special)

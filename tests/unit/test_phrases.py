@@ -27,7 +27,7 @@ NOW = datetime(2024, 1, 1, 10, tzinfo=UTC)
         (8_640_000, "100 d"),
     ],
 )
-def test_a_span_is_in_its_largest_unit(seconds: float, written: str) -> None:
+def test_a_time_span_is_shown_in_its_largest_unit(seconds: float, written: str) -> None:
     assert phrases.span(seconds) == written
     assert phrases.ago(NOW - timedelta(seconds=seconds), NOW) == f"{written} ago"
 
@@ -36,7 +36,7 @@ def test_a_future_time_is_written_as_in_some_hours() -> None:
     assert phrases.ago(NOW + timedelta(hours=2), NOW) == "in 2.0 h"
 
 
-def test_numbers_are_read_at_a_glance() -> None:
+def test_large_numbers_are_shown_with_separators() -> None:
     assert phrases.count(1_234_567) == "1\u202f234\u202f567"
     assert [phrases.rate(number) for number in (None, 0.0, 9.96, 100.4)] == ["-", "0.0", "10.0", "100"]
     assert [phrases.size(octets) for octets in (999, 1_000, 999_499, 1_500_000)] == [
@@ -58,7 +58,7 @@ def test_a_long_text_is_cut() -> None:
     assert phrases.shortened("x" * 121) == "x" * 119 + "…"
 
 
-def test_names_of_fields_become_words() -> None:
+def test_names_of_fields_are_shown_as_words() -> None:
     assert [phrases.words(name) for name in ("failure_reason", "failureReason", "key")] == [
         "failure reason",
         "failure reason",

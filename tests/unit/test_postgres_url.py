@@ -63,7 +63,7 @@ def test_options_that_libpq_knows_are_passed_to_it(url: str) -> None:
         ("postgresql://", {}),
     ],
 )
-def test_each_form_of_libpq_means_the_same_as_to_libpq(url: str, parameters: dict[str, str]) -> None:
+def test_each_form_of_url_is_parsed_as_by_libpq(url: str, parameters: dict[str, str]) -> None:
     assert parse(url, {}).parameters == parameters == {k: v for k, v in parse_dsn(url).items() if v}
 
 
@@ -85,18 +85,18 @@ def test_settings_of_the_server_are_set_in_the_session(query: str) -> None:
     assert (target.session, target.parameters) == (SESSIONS[query], PLAIN)
 
 
-def test_options_of_prisma_are_honoured_or_told_as_ignored() -> None:
+def test_options_of_prisma_take_effect_or_are_reported_as_ignored() -> None:
     target = parse(f"{BASE}?pgbouncer=true&schema=x&connection_limit=1&pool_timeout=0&connect_timeout=7", {})
     assert (target.pooled, target.connect_timeout, target.session) == (True, 7, {"search_path": '"x"'})
     assert target.ignored == ("connection_limit", "pool_timeout")
     assert target.parameters == PLAIN
 
 
-def test_the_name_of_connections_is_kept_beside_ours() -> None:
+def test_application_name_of_the_url_is_added_to_ours() -> None:
     assert parse(f"{BASE}?application_name=shop", {}).application_name == "shop"
 
 
-def test_pgoptions_are_read_as_options_are_and_the_url_is_above_them() -> None:
+def test_pgoptions_are_parsed_and_options_in_the_url_override_them() -> None:
     target = parse(BASE, {"PGOPTIONS": "-c search_path=a -c geqo=off"})
     assert target.session == {"search_path": "a", "geqo": "off"}
     assert target.parameters["options"] == ""  # libpq must not read them again

@@ -89,7 +89,7 @@ def test_no_channel_takes_the_threads_of_another() -> None:
     assert [found.count(name) for name in ("high", "sms.high", "push.high")] == [4, 2, 2]
 
 
-def test_a_channel_whose_provider_hangs_leaves_threads_to_mails() -> None:
+def test_a_channel_whose_provider_hangs_leaves_threads_for_mails() -> None:
     queue = PriorityQueue(threads=8, reserve=0, served=[*MAILS, "sms.normal", "push.normal"])
     for number in range(20):
         queue.put(item("sms.normal", number))
@@ -193,7 +193,7 @@ def test_clients_with_few_notifications_pass_those_with_many_in_a_crowded_priori
     assert routed(turns, lane, 2, 1, 10) == little
 
 
-def test_a_burst_is_forgotten_after_a_second(turns: Fairness, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_burst_of_a_client_is_forgotten_after_a_second(turns: Fairness, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("time.monotonic", lambda: 100.9)
     assert routed(turns, "normal", 1, 100, 10) == "normal"
     monkeypatch.setattr("time.monotonic", lambda: 101.0)

@@ -1,4 +1,4 @@
-"""Every error is answered with a problem document that says no more than it should."""
+"""Every error is answered with a problem document without internal details."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class Sending(Refusing):
         ("POST", "/api/templates/a/preview", "The request has 0 faults."),
     ],
 )
-def test_a_refusal_says_what_this_operation_has_left_undone(method: str, path: str, detail: str) -> None:
+def test_a_refusal_says_what_the_operation_did_not_do(method: str, path: str, detail: str) -> None:
     app = Application(read({}))
     problems.install(app)
     for sending in ("/api/notifications", "/api/notifications/batch"):

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from actors.channels import registry
 from actors.channels.push.keys import service_account, signing_key
 from settings import SettingsError, examined, read
-from settings.push_accounts import FORMS, PushAccount
+from settings.push_accounts import CONNECTIONS, FORMS, PushAccount
 from tests.providers import push_keys
 from tests.providers.push_keys import KEY_ID, TEAM_ID, TOPIC, pem
 
@@ -30,9 +30,14 @@ def said(url: str) -> str:
 
 
 @pytest.mark.parametrize("kind", sorted(FORMS))
-def test_the_form_that_a_message_shows_is_accepted(kind: str) -> None:
+def test_the_example_url_of_an_error_message_is_accepted(kind: str) -> None:
     assert (account(FORMS[kind]).kind, account(FORMS[kind]).variable) == (kind, "PROVIDER_APP")
     assert account(FORMS[kind]).name
+
+
+@pytest.mark.parametrize("kind", sorted(FORMS))
+def test_without_a_number_100_requests_are_made_at_a_time(kind: str) -> None:
+    assert read({"PROVIDER_APP": FORMS[kind]}).named_providers[0].connections == CONNECTIONS
 
 
 def test_an_account_of_apple_names_its_key_its_team_and_the_app() -> None:
@@ -48,7 +53,7 @@ def test_an_account_of_fcm_names_its_file(url: str) -> None:
     assert account(url).file == "/a b/key.json"
 
 
-def test_an_account_of_web_push_names_who_is_to_be_asked() -> None:
+def test_an_account_of_web_push_has_a_contact_address() -> None:
     found = account("webpush://ops%40example.com?key=/a.pem&endpoint=http://127.0.0.1:1")
 
     assert (found.contact, found.file, found.url) == ("ops@example.com", "/a.pem", "http://127.0.0.1:1")
@@ -76,7 +81,7 @@ def test_a_malformed_account_is_refused_with_its_form(url: str, sentence: str) -
     assert sentence in said(url)
 
 
-def test_all_faults_are_said_at_once() -> None:
+def test_all_faults_of_an_account_are_reported_together() -> None:
     _, faults = examined({"PROVIDER_A": "fcm://", "PROVIDER_B": "apns://x"})
 
     assert len([fault for fault in faults if fault.startswith("PROVIDER_")]) == 2

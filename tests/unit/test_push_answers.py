@@ -1,4 +1,4 @@
-"""What the answers of push services mean: all rows of the tables in docs/push.md."""
+"""The meaning of the answers of push services: all rows of the tables in docs/push.md."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def judged(service: str, given: Answer) -> Receipt | Undelivered:
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.service}-{row.status}-{row.code}-{row.outcome}")
-def test_an_answer_means_what_the_document_says(row: Row) -> None:
+def test_a_documented_answer_has_the_documented_outcome(row: Row) -> None:
     end = judged(row.service, answer(row))
     receipt = end if isinstance(end, Receipt) else end.receipt
     assert (receipt.phase, receipt.reply_code) == ("answer", row.status)
@@ -94,12 +94,12 @@ def test_an_answer_means_what_the_document_says(row: Row) -> None:
     assert row.code in receipt.text
 
 
-def test_every_service_has_its_table() -> None:
+def test_every_push_service_has_a_table_of_answers() -> None:
     for service in SERVICES:
         assert len([row for row in ROWS if row.service == service]) >= FEWEST
 
 
-def test_every_reason_that_the_program_knows_is_documented() -> None:
+def test_every_known_reason_is_documented() -> None:
     known = {str(code) for table in (fcm._CODES, fcm._STATUSES, apns._REASONS) for code in table} | apns._GONE
     assert known <= {row.code for row in ROWS}
 
@@ -116,7 +116,7 @@ QUOTA = b'{"@type": "type.googleapis.com/google.firebase.fcm.v1.FcmError", "erro
         *(b'{"reason": {}}', b'{"reason": ["Unregistered"], "timestamp": {}}', b"\xff\xfe\0"),
     ],
 )
-def test_no_answer_breaks_the_judge(service: str, body: bytes) -> None:
+def test_any_answer_is_judged_without_an_error(service: str, body: bytes) -> None:
     for status in range(200, 600):
         end = judged(service, Answer(status, "", {}, body))
 

@@ -29,7 +29,7 @@ def faults(given: dict[str, Any]) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("kind", sorted(RECIPIENTS))
-def test_a_document_is_stored_with_its_recipient_in_one_form(kind: str) -> None:
+def test_the_recipient_of_a_push_message_is_stored_normalised(kind: str) -> None:
     content = Reader(()).read(document(kind, badge=1), Rights()).content
 
     assert content is not None
@@ -64,7 +64,7 @@ def test_a_malformed_recipient_is_refused(recipient: str, said: str) -> None:
     assert said in faults(given)["/recipient"]
 
 
-def test_a_private_server_may_be_allowed() -> None:
+def test_a_server_in_an_allowed_network_is_accepted() -> None:
     reader = Reader((ipaddress.ip_network("10.0.0.0/8"),))
 
     assert reader.read(document("webpush", recipient="webpush:http://10.1.1.1/1"), Rights()).content
@@ -80,18 +80,18 @@ def test_the_keys_of_a_subscription_are_required_for_web_push_and_only_for_it() 
 
 
 @pytest.mark.parametrize("name", ["aps", "from", "message_type", "google.x", "googles", "gcm", "gcm.notification.x"])
-def test_a_name_that_push_services_use_is_refused(name: str) -> None:
+def test_a_data_field_with_a_reserved_name_is_refused(name: str) -> None:
     assert "push services use themselves" in faults(document(data={name: "x"}))[f"/data/{name}"]
 
 
-def test_a_url_is_given_once() -> None:
+def test_a_url_in_both_url_and_data_is_refused() -> None:
     assert (
         "already given by the field url" in faults(document(url="https://example.com", data={"url": "x"}))["/data/url"]
     )
 
 
 @pytest.mark.parametrize("kind", sorted(RECIPIENTS))
-def test_a_message_fits_to_the_byte_or_is_refused_with_its_size(kind: str) -> None:
+def test_a_message_above_the_size_limit_is_refused_with_its_size(kind: str) -> None:
     given = document(kind, subject="ü", data={"a": "€"}, url="/1")
     said = faults({**given, "message": "x" * 5_000})["/message"]
     taken = int(said.split("it takes ")[1].split(" ")[0])
@@ -104,7 +104,7 @@ def test_a_message_fits_to_the_byte_or_is_refused_with_its_size(kind: str) -> No
     )
 
 
-def test_a_document_with_faults_in_other_fields_is_checked_as_far_as_it_goes() -> None:
+def test_a_document_with_faults_is_checked_in_its_other_fields_too() -> None:
     assert not Reader(()).read({"type": "push"}, Rights()).faults
     assert set(faults({"type": "push", "recipient": "x", "data": {"aps": "x"}})) == {"/recipient", "/data/aps"}
 

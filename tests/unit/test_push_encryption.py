@@ -24,7 +24,7 @@ def private(number: str) -> ec.EllipticCurvePrivateKey:
     return ec.derive_private_key(int.from_bytes(decoded(number)), ec.SECP256R1())
 
 
-def test_the_example_of_rfc_8291_comes_out_byte_for_byte() -> None:
+def test_encryption_reproduces_the_example_of_rfc_8291() -> None:
     own = private("yfWPiYE-n46HLnH0KqZOF1fJJU3MYrct3AELtAQ-oRw")
     browser = private("q1dXpw3UpT5VOmu_cf_v6ih07Aems3njxI-JWgLcM94")
     keys = Keys(public(browser), decoded("BTBZMqHH6r4Tts7J_aSIgg"))
@@ -75,12 +75,12 @@ OFF_THE_CURVE[-1] ^= 1
         encoded(bytes(65)),
     ],
 )
-def test_what_is_no_point_on_the_curve_is_refused(text: str) -> None:
+def test_a_key_that_is_no_point_on_the_curve_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="must be the key p256dh"):
         public_key(text)
 
 
 @pytest.mark.parametrize("text", ["", "AAAA", encoded(b"x" * 15), encoded(b"x" * 17), "ä"])
-def test_a_secret_of_another_length_is_refused(text: str) -> None:
+def test_an_auth_secret_of_a_wrong_length_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="must be the key auth"):
         auth_secret(text)

@@ -1,4 +1,4 @@
-"""Tokens that say who we are: the same for a time, in every process, and valid when they are used."""
+"""Tokens that identify our account: the same for a time in every process, and valid when they are used."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_the_token_for_apns_is_never_from_the_future_and_never_an_hour_old(secon
     assert 60 < NOW + seconds - claims["iat"] < 3_600 - 60
 
 
-def test_each_push_service_of_browsers_gets_a_token_for_itself_alone(tmp_path: Path) -> None:
+def test_each_web_push_service_gets_a_token_for_its_own_origin(tmp_path: Path) -> None:
     web = account("webpush", tmp_path)
     vapid = Vapid(web, signing_key(web))
     found = {

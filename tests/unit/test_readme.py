@@ -57,7 +57,7 @@ def anchors(page: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_links_lead_somewhere(page: str) -> None:
+def test_every_link_has_an_existing_target(page: str) -> None:
     for target in re.findall(r"\]\(([^)]+)\)", text_of(page)):
         if target.startswith("https://") or target in MADE:
             continue
@@ -68,7 +68,7 @@ def test_links_lead_somewhere(page: str) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_files_that_are_named_exist(page: str) -> None:
+def test_every_named_file_exists(page: str) -> None:
     for code in code_in(page):
         for name in FILE.findall(re.sub(r"\]\([^)]*\)", "", code)):
             assert name in ELSEWHERE or (ROOT / name).exists(), code
@@ -86,19 +86,19 @@ def _named(word: str) -> str:
 
 
 @pytest.mark.parametrize("program", ["gunicorn", "dramatiq", "notify"])
-def test_programs_that_are_called_are_installed(program: str) -> None:
+def test_every_program_in_an_example_is_installed(program: str) -> None:
     assert calls(program)
     assert program in {script.name for script in entry_points(group="console_scripts")}
 
 
-def test_targets_of_make_exist() -> None:
+def test_every_named_make_target_exists() -> None:
     targets = set(re.findall(r"^([\w./-]+):", text_of("Makefile"), flags=re.MULTILINE))
     called = {target for _, words in calls("make") for target in words if "=" not in target}
     assert {"run", "test"} <= called
     assert called <= targets
 
 
-def test_commands_exist_and_know_their_options() -> None:
+def test_every_command_in_an_example_exists_with_its_options() -> None:
     called = [(code, words) for code, words in calls("notify") if words]
     assert len(called) > len(COMMANDS) / 2
     options = 0
@@ -128,7 +128,7 @@ def test_the_readme_is_short() -> None:
     assert len(text_of("README.md").splitlines()) <= README_LINES
 
 
-def test_the_readme_leads_to_every_page() -> None:
+def test_the_readme_links_to_every_page() -> None:
     linked = re.findall(r"\]\((docs/[a-z_-]+\.md)", text_of("README.md"))
     assert set(linked) >= (DOCUMENTS | GENERATED) - {"docs/index.md"}
 
@@ -139,7 +139,7 @@ OF_PUSH_SERVICES |= {"THIRD_PARTY_AUTH_ERROR"}
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_settings_that_are_named_exist(page: str) -> None:
+def test_every_named_setting_exists(page: str) -> None:
     others = OTHERS | (OF_A_BENCHMARKED_SYSTEM if page == "docs/benchmarks.md" else set())
     named = set(re.findall(r"\b(?!OTEL_|PROVIDER_)[A-Z]+(?:_[A-Z]+)+\b", text_of(page)))
     others |= OF_DJANGO if page in ("docs/clients.md", "docs/smtp_submission.md") else set()

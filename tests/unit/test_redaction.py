@@ -36,7 +36,7 @@ def scrubbed(text: str) -> str:
     "said",
     ["550 5.1.1 <jane@example.com>: nobody", "jane@example.com", "to=jane@example.com,", "x:jane@example.com)"],
 )
-def test_an_address_becomes_its_mark(said: str) -> None:
+def test_an_address_is_replaced_by_a_mark(said: str) -> None:
     assert scrubbed(said) == said.replace("jane@example.com", masked("jane@example.com"))
 
 
@@ -60,7 +60,7 @@ def test_the_local_part_of_any_address_is_redacted(address: str) -> None:
 @pytest.mark.parametrize(
     "secret", ["p@ss/word", "p%40ss%2Fword", "redis-pass", "smtp-pass", "gmail-pass", "s" * 40, "o" * 40]
 )
-def test_the_secrets_of_the_settings_are_blotted_out(secret: str) -> None:
+def test_the_secrets_of_the_settings_are_redacted(secret: str) -> None:
     assert scrubbed(f"said {secret} and more") == "said *** and more"
 
 
@@ -80,7 +80,7 @@ def test_text_that_looks_like_a_credential_is_redacted(said: str, left: str) -> 
 @example(said="\0@0", local="ann.smith")  # a NUL is escaped as \\u0000
 @example(said="\n@0\\", local="ann.smith")
 @given(said=st.text(), local=st.from_regex(r"[a-z0-9.+_-]{6,64}", fullmatch=True))
-def test_a_line_stays_json_and_no_address_survives(said: str, local: str) -> None:
+def test_a_redacted_line_is_still_json_and_contains_no_address(said: str, local: str) -> None:
     line = ALL.line(json.dumps({"said": f"{said} {local}@example.com {said}", "n": 1}).encode())
 
     assert json.loads(line)["n"] == 1
@@ -96,13 +96,13 @@ def test_a_line_stays_json_and_no_address_survives(said: str, local: str) -> Non
         "redis+sentinel://a:1,b:2/m/0?sentinel_password=hush-hush",
     ],
 )
-def test_a_password_is_found_wherever_a_url_has_it(url: str) -> None:
+def test_a_password_is_redacted_in_every_part_of_a_url(url: str) -> None:
     name = "REDIS_URL" if url.startswith("redis") else "DATABASE_URL"
 
     assert "hush-hush" in set(secrets(read({name: url})))
 
 
-def test_short_secrets_do_not_blot_out_everything() -> None:
+def test_short_secrets_are_not_redacted_within_other_text() -> None:
     assert Scrubber(["a"]).line(b'{"a":"b a"}') == b'{"a":"b a"}'
 
 
@@ -121,7 +121,7 @@ def fails() -> Exception:
     raise AssertionError
 
 
-def test_a_traceback_says_where_and_by_what_but_not_with_which_words() -> None:
+def test_a_traceback_keeps_places_and_exception_types_without_their_messages() -> None:
     story = traced(fails(), whole=False)
 
     assert "Dear Jane" not in story
@@ -129,11 +129,11 @@ def test_a_traceback_says_where_and_by_what_but_not_with_which_words() -> None:
     assert "in fails" in story
 
 
-def test_a_whole_traceback_is_written_for_debugging() -> None:
+def test_the_log_level_debug_keeps_whole_tracebacks() -> None:
     assert "ValueError: cannot read Dear Jane" in traced(fails(), whole=True)
 
 
-def test_an_error_of_postgresql_tells_its_code_and_not_its_row() -> None:
+def test_an_error_of_postgresql_is_logged_with_its_code_and_without_its_row() -> None:
     class Refusal(Exception):
         pgcode = "23514"
 
@@ -161,7 +161,7 @@ def test_messages_of_the_operating_system_are_kept(error: Exception, words: str)
     assert told(error, whole=False) == words
 
 
-def test_a_library_that_quotes_an_exception_quotes_its_type(capfd: pytest.CaptureFixture[str]) -> None:
+def test_an_exception_quoted_by_a_library_is_reduced_to_its_type(capfd: pytest.CaptureFixture[str]) -> None:
     logs.configure(read({"LOG_FORMAT": "json"} | ENVIRON))
 
     logging.getLogger("lib").warning("on %s: %s", "jane@example.com", ValueError("Dear Jane"))

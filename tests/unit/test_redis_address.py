@@ -1,4 +1,4 @@
-"""Every part of REDIS_URL: what it becomes, and the sentence where it means nothing or cannot work."""
+"""Every part of REDIS_URL: its effect, or the error message for unknown and invalid parts."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_each_option_of_a_redis_url_takes_effect(url: str, kind: type, given: di
     assert arguments(url) == (kind, given)
 
 
-def test_certificates_are_files_that_are_there(tmp_path: Path) -> None:
+def test_a_missing_certificate_file_is_refused(tmp_path: Path) -> None:
     authority = tmp_path / "ca.pem"
     assert "wrong value for the option 'ssl_ca_certs'" in said(f"rediss://h?ssl_ca_certs={authority}")
     authority.touch()
@@ -116,7 +116,7 @@ def test_certificates_are_files_that_are_there(tmp_path: Path) -> None:
         ("username=", "wrong value for the option 'username'"),
     ],
 )
-def test_an_option_that_means_nothing_stops_the_start_with_its_name(option: str, sentence: str) -> None:
+def test_an_unknown_option_of_a_redis_url_stops_the_start_by_name(option: str, sentence: str) -> None:
     for separator in ("/0?", "?"):
         url = f"redis://u:hush-hush@h{separator}{option}".replace("/0?db", "?db")
         assert sentence in said(url)
@@ -151,7 +151,7 @@ def test_an_option_that_means_nothing_stops_the_start_with_its_name(option: str,
         ("redis+sentinel://a/m?ssl_cert_reqs=none", "the option 'ssl_cert_reqs' without TLS"),
     ],
 )
-def test_a_part_that_cannot_be_stops_the_start_with_a_sentence(url: str, sentence: str) -> None:
+def test_an_invalid_part_of_a_redis_url_stops_the_start_with_a_message(url: str, sentence: str) -> None:
     assert sentence in said(url)
 
 
@@ -167,7 +167,7 @@ def test_sentinels_may_have_options_and_a_user_of_their_own() -> None:
     assert made.connection_kwargs["ssl_cert_reqs"] == "none"
 
 
-def test_the_time_out_in_the_url_is_that_of_the_setting() -> None:
+def test_socket_timeout_in_the_url_sets_redis_timeout() -> None:
     assert read({"REDIS_URL": "redis://h?socket_timeout=7"}).redis.timeout == 7
     assert read({"REDIS_URL": "redis://h?socket_timeout=7", "REDIS_TIMEOUT": "7"}).redis.timeout == 7
     assert "REDIS_TIMEOUT differs" in said("redis://h?socket_timeout=7", REDIS_TIMEOUT="3")
@@ -198,6 +198,6 @@ def test_a_namespace_may_be_chosen(name: str) -> None:
     assert read({"REDIS_NAMESPACE": name}).redis.namespace == name
 
 
-def test_a_wrong_url_is_one_sentence_among_all_that_are_wrong() -> None:
-    _, wrong = examined({"REDIS_URL": "redis://h?nonsense=1", "PAGE_LIMIT": "0"})
+def test_a_wrong_url_is_reported_together_with_other_wrong_settings() -> None:
+    _, wrong = examined({"REDIS_URL": "redis://h?nonsense=1", "LOGIN_RATE": "0"})
     assert len(wrong) == 2

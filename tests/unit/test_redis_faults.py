@@ -38,7 +38,7 @@ AWAY: list[Exception] = [
 
 
 @pytest.mark.parametrize(("error", "what"), SAID)
-def test_an_answer_is_a_fault_with_a_fix(error: Exception, what: str) -> None:
+def test_an_error_of_redis_becomes_a_fault_with_a_fix(error: Exception, what: str) -> None:
     found = redis_faults.of(error)
     assert what in found.what
     assert found.fix
@@ -46,5 +46,5 @@ def test_an_answer_is_a_fault_with_a_fix(error: Exception, what: str) -> None:
 
 
 @pytest.mark.parametrize("error", AWAY)
-def test_a_redis_that_may_be_back_by_itself_is_away(error: Exception) -> None:
+def test_a_fault_that_ends_by_itself_is_marked_as_away(error: Exception) -> None:
     assert redis_faults.of(error).away

@@ -126,6 +126,6 @@ def test_a_reply_about_the_recipient_or_the_mail_opens_no_breaker(said: str, pha
         ("554 too many recipients", Refused),
     ],
 )
-def test_552_at_rcpt_says_too_many_recipients_unless_it_is_about_room(said: str, error: type[Undelivered]) -> None:
+def test_552_at_rcpt_means_too_many_recipients_unless_it_names_storage(said: str, error: type[Undelivered]) -> None:
     assert judged("rcpt", said) is error
     assert judged("content", said) is Refused

@@ -50,7 +50,7 @@ def faults(variables: dict[str, Any] | None = None, **parts: Any) -> dict[str, s
 
 @pytest.mark.parametrize("way", WAYS)
 @given(hostile=HOSTILE)
-def test_variables_never_bring_markup_into_html(way: str, hostile: str) -> None:
+def test_markup_in_variables_is_escaped_in_html(way: str, hostile: str) -> None:
     said = answer({"x": hostile}, html=way)
 
     html = said["rendered"]["html"].replace("<b>", "").replace("</b>", "").replace("<B>", "")
@@ -69,18 +69,18 @@ def test_subject_and_text_are_not_escaped(hostile: str) -> None:
 
 
 @given(name=st.from_regex(r"[a-z_]{1,12}", fullmatch=True))
-def test_no_name_leads_out_of_the_sandbox(name: str) -> None:
+def test_no_attribute_name_gives_access_outside_the_sandbox(name: str) -> None:
     for path in (f"{{{{ x.__{name}__ }}}}", f"{{{{ x['__{name}__'] }}}}", f"{{{{ ''.__class__.{name} }}}}"):
         assert "rendered" not in answer({"x": "a"} if "x" in path else {}, text=path)
 
 
 @pytest.mark.parametrize("name", sorted(FILTERS.keys() - set(REMOVED_FILTERS)))
-def test_a_filter_is_there_unless_it_is_said_not_to_be(name: str) -> None:
+def test_every_filter_of_jinja_works_but_the_removed_ones(name: str) -> None:
     assert not faults(text="{{ x|" + name + " }}")
 
 
 @pytest.mark.parametrize("name", REMOVED_FILTERS)
-def test_a_filter_that_was_taken_away_is_named_with_its_line(name: str) -> None:
+def test_a_removed_filter_is_reported_with_its_line(name: str) -> None:
     assert faults(text="a\n{{ x|" + name + " }}") == {"/text": f"line 2: No filter named '{name}'."}
 
 
@@ -110,11 +110,11 @@ def test_faults_of_all_parts_and_the_schema_are_reported_at_once() -> None:
     assert found.keys() == {"/subject", "/text", "/html", "/schema/type"}
 
 
-def test_a_variable_that_is_used_and_not_given_is_pointed_to() -> None:
+def test_a_missing_variable_is_reported_with_a_pointer() -> None:
     assert faults({}, text="{{ name }}") == {"/variables/name": "is required: the template's text uses it"}
 
 
-def test_a_variable_that_is_given_and_not_used_is_refused_where_there_is_no_schema() -> None:
+def test_without_a_schema_an_unused_variable_is_refused() -> None:
     assert faults({"name": 1, "nmae": 2}, text="{{ name }}") == {
         "/variables/nmae": "is not a variable of this template: leave it out"
     }
@@ -127,11 +127,11 @@ def test_a_field_that_is_missing_is_reported_with_its_line() -> None:
     assert "html, line 3: 'dict object' has no attribute 'b'" in detail
 
 
-def test_a_field_called_like_a_method_is_the_field() -> None:
+def test_a_field_named_like_a_dict_method_is_read_as_the_field() -> None:
     assert answer({"order": {"items": "mine"}}, text="{{ order.items }}")["rendered"]["text"] == "mine"
 
 
-def test_values_are_not_repeated_in_faults() -> None:
+def test_faults_do_not_contain_the_values_of_variables() -> None:
     secret = "hunter2"
     for text in ("{{ a|int + a }}", "{{ a.b }}", "{{ a['b'] }}", "{{ a|round }}", "{{ {}[a] }}", "{{ a() }}"):
         assert secret not in str(faults({"a": secret}, text=text))
@@ -150,7 +150,7 @@ SCHEMA = {
 }
 
 
-def test_variables_are_held_against_the_schema_with_pointers() -> None:
+def test_variables_are_validated_against_the_schema_with_pointers() -> None:
     assert faults({"name": "Anna", "agee": 1}, schema=SCHEMA) == {
         "/variables/name": "does not conform to maxLength: 3",
         "/variables/age": "is required",
@@ -172,11 +172,11 @@ def test_variables_are_held_against_the_schema_with_pointers() -> None:
         ({"type": 5}, "/schema/type"),
     ],
 )
-def test_a_schema_that_cannot_be_kept_to_is_refused(schema: dict[str, Any], pointer: str) -> None:
+def test_an_unusable_schema_is_refused(schema: dict[str, Any], pointer: str) -> None:
     assert faults(schema=schema).keys() == {pointer}
 
 
-def test_a_schema_that_leads_nowhere_or_in_a_circle_is_a_fault_and_no_crash() -> None:
+def test_a_schema_with_a_broken_or_circular_reference_is_reported_as_a_fault() -> None:
     for schema in ({"$ref": "#/$defs/none"}, {"$ref": "#"}, {"allOf": [{"$ref": "#"}]}):
         assert faults({"a": 1}, text="{{ a }}", schema=schema).keys() == {"/variables"}
 
@@ -194,14 +194,14 @@ def test_a_schema_that_leads_nowhere_or_in_a_circle_is_a_fault_and_no_crash() ->
         ("uuid", "00000000-0000-0000-0000-000000000000", "0"),
     ],
 )
-def test_a_format_is_checked(name: str, good: str, bad: str) -> None:
+def test_the_format_of_a_variable_is_checked(name: str, good: str, bad: str) -> None:
     schema = {"properties": {"x": {"format": name}}}
 
     assert not faults({"x": good}, text="{{ x }}", schema=schema)
     assert faults({"x": bad}, text="{{ x }}", schema=schema) == {"/variables/x": f"must have the format {name}"}
 
 
-def test_output_is_counted_while_it_comes() -> None:
+def test_the_size_of_the_output_is_limited_while_it_is_rendered() -> None:
     found = faults({}, text="{% for i in range(99999) %}" + "x" * 99 + "{% endfor %}")
 
     assert found == {"/template": "its rendered text has more than 100000 characters"}
@@ -231,7 +231,7 @@ def test_the_number_of_kept_templates_is_bounded() -> None:
         *("{{ ['\\ud800']|join }}", "{{ {'\\ud800': 1}|list|first }}", "{% set y = '\\ud800' %}{{ y|upper }}"),
     ],
 )
-def test_half_of_a_surrogate_pair_is_a_fault_of_the_template(part: str, template: str) -> None:
+def test_half_a_surrogate_pair_is_reported_as_a_fault_of_the_template(part: str, template: str) -> None:
     said = faults({"x": "a"} if "x" in template else {}, **{part: template})
     assert list(said) == ["/template"]
     assert f"its rendered {part} contains half of a surrogate pair" in said["/template"]
@@ -256,9 +256,9 @@ def test_half_of_a_surrogate_pair_is_a_fault_of_the_template(part: str, template
         *("{{ '\\ud800'.encode() }}", "{% if %}\\ud800", "{{ dict(**{'\\ud800': 1}) }}", "{{ 9 ** 999|float }}"),
     ],
 )
-def test_a_fault_can_always_be_told(template: str) -> None:
+def test_every_fault_can_be_written_as_json(template: str) -> None:
     orjson.dumps(answer({}, text=template))
 
 
-def test_a_whole_pair_is_a_character() -> None:
+def test_a_complete_surrogate_pair_is_rendered_as_a_character() -> None:
     assert answer({}, text="{{ '\\U0001f600' }}")["rendered"]["text"] == "\U0001f600"

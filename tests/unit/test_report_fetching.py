@@ -69,12 +69,14 @@ def test_a_page_is_fetched_with_its_query(server: str, path: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["/larger", "/moved", "/gone"])
-def test_another_status_or_too_much_is_an_error(server: str, path: str) -> None:
+def test_a_status_other_than_200_or_a_large_page_is_an_error(server: str, path: str) -> None:
     with pytest.raises(OSError, match="localhost"):
         get(f"https://{server}{path}")
 
 
-def test_a_server_of_another_name_or_authority_is_an_error(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_certificate_for_another_name_or_of_an_unknown_authority_is_an_error(
+    server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(ssl.SSLCertVerificationError):
         get(f"https://{server.replace('localhost', '127.0.0.1')}/pem")
     monkeypatch.delenv("SSL_CERT_FILE")
@@ -82,7 +84,7 @@ def test_a_server_of_another_name_or_authority_is_an_error(server: str, monkeypa
         get(f"https://{server}/pem")
 
 
-def test_a_server_that_hangs_or_is_away_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_hangs_or_refuses_connections_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"https://127.0.0.1:{silent.getsockname()[1]}/pem"
         with monkeypatch.context() as patched:

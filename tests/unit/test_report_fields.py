@@ -117,7 +117,7 @@ def test_a_signed_body_that_is_huge_or_deep_is_refused() -> None:
 @pytest.mark.parametrize(
     ("kind", "event"), [("brevo", unsigned.brevo("delivered")), ("mailjet", unsigned.mailjet("sent"))]
 )
-def test_these_send_one_event_or_a_batch(kind: str, event: dict[str, Any]) -> None:
+def test_each_provider_sends_a_single_event_or_a_batch_as_documented(kind: str, event: dict[str, Any]) -> None:
     provider = PROVIDERS[kind]
     one, two, none = (provider.read(provider.sign(payload, 0, NOW)) for payload in (event, [event, event], []))
 

@@ -1,4 +1,4 @@
-"""Classes of bounces: what the code of the mail server says of what the provider calls hard or soft."""
+"""Classes of bounces: the code of the mail server corrects the class that the provider gives."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from actors.reports.providers.meaning import (
         (("", None, "550", "5.1", "5.1.1.1", "5.1.1 ", "x"), HARD, SOFT, UNKNOWN),
     ],
 )
-def test_the_code_decides_over_the_provider(
+def test_a_bounce_code_overrides_the_class_that_the_provider_gives(
     codes: tuple[str | None, ...], hard: Meaning, soft: Meaning, unknown: Meaning
 ) -> None:
     for code in codes:
@@ -38,7 +38,7 @@ def test_the_code_decides_over_the_provider(
 
 
 @pytest.mark.parametrize("known", [POLICY, SENDER, DELAYED, COMPLAINED])
-def test_a_code_does_not_change_what_the_provider_has_recognised(known: Meaning) -> None:
+def test_a_bounce_code_does_not_replace_a_meaning_that_the_provider_gives(known: Meaning) -> None:
     assert by_code("5.1.1", known) == known
 
 
@@ -53,5 +53,5 @@ def test_a_code_does_not_change_what_the_provider_has_recognised(known: Meaning)
         ("", None),
     ],
 )
-def test_the_first_code_in_the_words_of_a_server_is_found(text: str, code: str | None) -> None:
+def test_the_first_enhanced_code_in_the_reply_of_a_server_is_used(text: str, code: str | None) -> None:
     assert code_in(text) == code

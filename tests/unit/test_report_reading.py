@@ -20,18 +20,18 @@ PATH = tokens.return_path(TOKEN, "bounces.example.com")
 UNKNOWN = "550 5.1.1 <ann@example.com>: Recipient address rejected: User unknown in local recipient table"
 
 
-def test_a_token_leads_to_its_notification_in_either_case() -> None:
+def test_a_token_identifies_its_notification_in_upper_or_lower_case() -> None:
     assert len(PATH.partition("@")[0]) <= 64
     assert tokens.notification_of(TOKEN, [b"x" * 32, KEY]) == 17
     assert tokens.notification_of(TOKEN.upper(), [KEY]) == 17
 
 
 @pytest.mark.parametrize("forged", ["", "a" * 32, TOKEN[:-1], TOKEN + "a", "é" * 32, TOKEN[:-1] + "1"])
-def test_a_token_that_no_key_made_leads_nowhere(forged: str) -> None:
+def test_a_forged_token_identifies_no_notification(forged: str) -> None:
     assert tokens.notification_of(forged, [KEY]) is None
 
 
-def test_a_token_of_another_key_leads_nowhere() -> None:
+def test_a_token_of_another_secret_identifies_no_notification() -> None:
     assert tokens.notification_of(TOKEN, [b"x" * 32]) is None
 
 
@@ -76,7 +76,7 @@ def test_an_address_beyond_ascii_is_decoded() -> None:
     assert [e.recipient for e in reading.events(dsn(text, to=PATH))] == ["änn@exämple.com"]
 
 
-def test_the_recipient_is_the_original_one_if_it_is_told() -> None:
+def test_the_original_recipient_is_used_if_the_report_has_it() -> None:
     text = f"Original-Recipient: rfc822;list@example.com\n{group('member@example.net')}"
     assert [e.recipient for e in reading.events(dsn(text, to=PATH))] == ["list@example.com"]
 
@@ -106,7 +106,7 @@ def test_the_class_follows_from_the_code_and_the_words(code: str | None, text: s
     assert bounce_class(code, text) == klass
 
 
-def test_a_general_status_gives_way_to_the_code_of_the_reply() -> None:
+def test_the_code_of_the_reply_overrides_a_general_status() -> None:
     assert [e.code for e in reading.events(dsn(group(status="5.0.0", said=UNKNOWN), to=PATH))] == ["5.1.1"]
 
 
@@ -119,7 +119,7 @@ def test_a_complaint_is_read_with_and_without_its_recipient(recipient: str) -> N
 
 
 @pytest.mark.parametrize(("type", "kinds"), [("fraud", ["complained"]), ("opt-out", ["unsubscribed"])])
-def test_other_types_of_feedback_have_their_kinds(type: str, kinds: list[str]) -> None:
+def test_other_types_of_feedback_are_recognised(type: str, kinds: list[str]) -> None:
     assert [e.kind for e in reading.events(arf(type, PATH))] == kinds
 
 

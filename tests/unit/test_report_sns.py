@@ -1,4 +1,4 @@
-"""Messages of Amazon SNS: whose they may be, what is fetched for them, and what is not."""
+"""Messages of Amazon SNS: allowed topics, signatures, and the pages that are fetched for them."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_an_unknown_version_is_refused(version: str | None) -> None:
 
 
 @pytest.mark.parametrize("topic", [OTHER_TOPIC, f"{TOPIC}2", TOPIC[:-1], TOPIC.upper(), f"{TOPIC}.fifo"])
-def test_nothing_is_fetched_for_another_topic_even_if_amazon_signed_it(topic: str) -> None:
+def test_a_signed_message_of_another_topic_causes_no_request(topic: str) -> None:
     for values in (sns.message(DELIVERY, TopicArn=topic), sns.confirmation(TopicArn=topic)):
         assert "topic" in refused(sns.signed(values))
 
@@ -90,7 +90,7 @@ def test_nothing_is_fetched_for_another_topic_even_if_amazon_signed_it(topic: st
         "",
     ],
 )
-def test_a_certificate_from_elsewhere_is_not_fetched(url: str) -> None:
+def test_a_certificate_url_outside_amazon_is_not_fetched(url: str) -> None:
     values = sns.signed(sns.message(DELIVERY)) | {"SigningCertURL": url}
 
     with pytest.raises((Forged, Malformed), match="SigningCertURL"):
@@ -99,7 +99,7 @@ def test_a_certificate_from_elsewhere_is_not_fetched(url: str) -> None:
 
 
 @pytest.mark.parametrize("host", ["sns.cn-north-1.amazonaws.com.cn", "sns.us-gov-west-1.amazonaws.com"])
-def test_all_partitions_of_amazon_may_sign(host: str) -> None:
+def test_certificates_of_all_aws_partitions_are_accepted(host: str) -> None:
     url = f"https://{host}{PATH}"
     amazon = Amazon({url: sns.certificate()})
 
@@ -116,7 +116,7 @@ def test_all_partitions_of_amazon_may_sign(host: str) -> None:
         sns.certificate(ec.generate_private_key(ec.SECP256R1())),
     ],
 )
-def test_a_page_that_is_not_the_certificate_of_the_signature_is_refused(page: bytes) -> None:
+def test_a_fetched_page_that_is_not_the_signing_certificate_is_refused(page: bytes) -> None:
     with pytest.raises(Forged):
         receive(sns.signed(sns.message(DELIVERY)), Amazon({CERTIFICATE: page}))
 
@@ -138,7 +138,7 @@ def test_the_certificate_is_fetched_once_for_many_messages_at_a_time() -> None:
     assert amazon.fetched == [CERTIFICATE]
 
 
-def test_a_forger_cannot_make_us_fetch_without_end() -> None:
+def test_forged_messages_cause_a_limited_number_of_requests() -> None:
     amazon = Amazon()
 
     async def attack() -> None:
@@ -173,7 +173,7 @@ def test_a_subscription_to_an_allowed_topic_is_confirmed(version: str) -> None:
         "https://169.254.169.254/latest/meta-data",
     ],
 )
-def test_an_address_that_confirms_nothing_of_the_topic_is_not_fetched(url: str) -> None:
+def test_a_subscribe_url_of_another_topic_is_not_fetched(url: str) -> None:
     refused(sns.signed(sns.confirmation(SubscribeURL=url)), fetched=(CERTIFICATE,))
 
 
@@ -197,7 +197,7 @@ def test_the_first_message_of_ses_gives_no_event() -> None:
     assert receive(sns.signed(sns.message(words)), Amazon()) == []
 
 
-def test_a_message_without_a_signature_says_how_to_get_one() -> None:
+def test_a_message_without_a_signature_is_refused_with_the_fix() -> None:
     raw = sns.posted({"eventType": "Delivery"})
     raw = raw._replace(headers={**raw.headers, "x-amz-sns-rawdelivery": "true"})
 
@@ -209,7 +209,7 @@ def test_a_message_without_a_signature_says_how_to_get_one() -> None:
     "name", ["Type", "MessageId", "TopicArn", "Message", "Timestamp", "Signature", "SignatureVersion", "SigningCertURL"]
 )
 @pytest.mark.parametrize("value", [None, "", 7, True, [], {}, ["a"], "a\x00b", "x" * 5_000])
-def test_each_field_of_a_message_is_needed_as_text(name: str, value: object) -> None:
+def test_each_field_of_a_message_must_be_a_text(name: str, value: object) -> None:
     values = sns.signed(sns.message(DELIVERY)) | {name: value}
 
     with pytest.raises((Forged, Malformed, Unavailable)):
@@ -226,7 +226,7 @@ def test_events_of_several_recipients_have_ids_of_their_own() -> None:
     assert len({event.event_id for event in events}) == 2
 
 
-def test_a_complaint_that_may_be_of_several_recipients_names_nobody() -> None:
+def test_a_complaint_with_several_possible_recipients_names_no_recipient() -> None:
     several = [{"emailAddress": "a@example.com"}, {"emailAddress": "b@example.com"}]
     payload = ses.complaint(complainedRecipients=several)
 

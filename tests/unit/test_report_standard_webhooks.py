@@ -62,7 +62,7 @@ def test_an_id_that_is_not_plain_is_refused(id: str) -> None:
         verified_id(received(signed(KEYS[0]), id=id), KEYS)
 
 
-def test_what_we_sign_ourselves_is_accepted() -> None:
+def test_our_own_signatures_are_accepted() -> None:
     made = signature.headers("msg_3", int(NOW.timestamp()), BODY, KEYS[1:])
 
     assert verified_id(request(BODY, made), KEYS[:2]) == "msg_3"

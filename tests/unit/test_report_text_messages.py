@@ -28,7 +28,7 @@ def refused(received: Received, source: ReportSource = vonage.PROVIDER.source) -
     ("number", "signature"),
     [("+14158675310", "GvWf1cFY/Q7PnoempGyD5oXAezc="), ("+14158675309", "RSOYDt4T1cUTdK1PDd93/VVr8B8=")],
 )
-def test_the_signatures_in_the_documentation_of_twilio_are_right(number: str, signature: str) -> None:
+def test_the_signatures_in_the_documentation_of_twilio_verify(number: str, signature: str) -> None:
     url = "https://mycompany.com/myapp.php?foo=1&bar=2"
     fields = {"CallSid": "CA1234567890ABCDE", "Caller": number, "Digits": "1234", "From": number, "To": "+18005551212"}
     received = request(urlencode(fields).encode(), {"X-Twilio-Signature": signature}, url)
@@ -54,7 +54,7 @@ def test_fields_of_any_script_with_spaces_and_repeated_names_are_signed() -> Non
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"\xff", b"%ff=%fe", b"a" * 200_000, b"&".join([b"a=1"] * 1_000)])
-def test_what_is_no_form_is_refused(body: bytes) -> None:
+def test_a_body_that_is_no_form_is_refused(body: bytes) -> None:
     with pytest.raises((Forged, Malformed)):
         read(request(body, {"X-Twilio-Signature": "x"}), twilio.PROVIDER.source)
 
@@ -62,14 +62,14 @@ def test_what_is_no_form_is_refused(body: bytes) -> None:
 @pytest.mark.parametrize(
     "word", ["STOP", "stopall", "Unsubscribe", "cancel", "END", "quit!", "Stop all", "revoke", "opt out"]
 )
-def test_a_person_who_stops_messages_stops_those_of_one_sender(word: str) -> None:
+def test_stop_suppresses_the_messages_of_one_sender(word: str) -> None:
     expected = [("unsubscribed", "+41791234567 from +15555550100")]
     assert found(read(twilio.signed(twilio.incoming(word), twilio.KEYS[0]), twilio.PROVIDER.source)) == expected
     received = vonage.sms(vonage.incoming(word), vonage.KEYS[0], NOW)
     assert found(read(received, vonage.PROVIDER.source)) == [("unsubscribed", "+41791234567 from +41790000000")]
 
 
-def test_a_person_stops_the_messages_of_the_service_of_a_number_too() -> None:
+def test_stop_also_suppresses_the_messaging_service_of_the_number() -> None:
     events = read(
         twilio.signed(twilio.incoming("STOP", MessagingServiceSid="MG1"), twilio.KEYS[0]), twilio.PROVIDER.source
     )
@@ -79,7 +79,7 @@ def test_a_person_stops_the_messages_of_the_service_of_a_number_too() -> None:
 
 
 @pytest.mark.parametrize("text", ["stop it", "don't stop", "STOPP", "", "yes", "end of story", "1", "start now"])
-def test_any_other_message_means_nothing(text: str) -> None:
+def test_any_other_incoming_message_is_ignored(text: str) -> None:
     assert read(twilio.signed(twilio.incoming(text), twilio.KEYS[0]), twilio.PROVIDER.source) == []
 
 
@@ -125,7 +125,7 @@ def test_fields_of_the_sms_api_may_come_as_json() -> None:
     assert refused(request(json(fields), {"Content-Type": "application/json"}))
 
 
-def test_a_signature_of_the_sms_api_cannot_be_moved_from_field_to_field() -> None:
+def test_a_signature_of_the_sms_api_does_not_verify_values_in_other_fields() -> None:
     honest = vonage.sms(vonage.incoming("a&b=c"), vonage.KEYS[0], NOW)
 
     assert read(honest, vonage.PROVIDER.source) == []

@@ -1,4 +1,4 @@
-"""The sandbox: how it ends is in the recipient."""
+"""The sandbox: the recipient decides the outcome."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def outcome(recipient: str, retry_count: int = 0) -> str:
         ("+41791234567", "sent", "sent"),
     ],
 )
-def test_the_recipient_decides_the_outcome(recipient: str, first: str, second: str) -> None:
+def test_the_recipient_decides_the_simulated_outcome(recipient: str, first: str, second: str) -> None:
     assert (outcome(recipient), outcome(recipient, retry_count=1)) == (first, second)
 
 
@@ -68,7 +68,7 @@ def test_a_notification_that_another_worker_has_taken_over_is_not_sent(recipient
         asyncio.run(Sandbox().send(notification(recipient=recipient), begin))
 
 
-def test_the_content_is_begun_before_an_uncertain_outcome() -> None:
+def test_begin_is_called_before_an_uncertain_outcome() -> None:
     begun: list[bool] = []
 
     async def begin() -> bool:
@@ -82,7 +82,7 @@ def test_the_content_is_begun_before_an_uncertain_outcome() -> None:
 
 
 @pytest.mark.parametrize("recipient", ["refused@example.com", "timeout@example.com"])
-def test_a_refusal_before_the_content_never_begins_the_content(recipient: str) -> None:
+def test_begin_is_not_called_before_a_refusal_that_precedes_the_content(recipient: str) -> None:
     async def begin() -> bool:
         raise AssertionError("the content was begun")
 

@@ -31,12 +31,12 @@ def at(document: Any, pointer: str) -> Any:
 
 
 @pytest.mark.parametrize("document", SCHEMA.document["examples"])
-def test_the_examples_have_no_fault(document: Any) -> None:
+def test_the_examples_of_the_schemas_are_valid(document: Any) -> None:
     assert SCHEMA.faults(document) == []
 
 
 @given(document=values | st.dictionaries(st.sampled_from(FIELDS) | st.text(max_size=100), values))
-def test_each_fault_points_at_what_is_there_or_is_missing(document: Any) -> None:
+def test_each_fault_points_at_a_present_or_missing_field(document: Any) -> None:
     faults = SCHEMA.faults(document)
 
     assert len({(fault["pointer"], fault["detail"]) for fault in faults}) == len(faults)
@@ -76,14 +76,14 @@ def test_a_long_unknown_field_is_cut() -> None:
     assert fault["pointer"] == "/" + "x" * 100
 
 
-def test_no_more_faults_are_looked_for_than_are_reported() -> None:
+def test_the_search_for_faults_stops_at_the_number_that_is_reported() -> None:
     assert len(SCHEMA.faults({str(n): 1 for n in range(10_000)})) == MOST_FAULTS + 1
 
 
 @pytest.mark.parametrize(
     ("setting", "field"), [("SUBJECT_LIMIT", "subject"), ("MESSAGE_LIMIT", "message"), ("HTML_LIMIT", "html")]
 )
-def test_a_limit_is_its_setting(setting: str, field: str) -> None:
+def test_a_limit_in_a_schema_comes_from_its_setting(setting: str, field: str) -> None:
     schema = Schema(schema_of(channel("email")), read({setting: "3"}))
 
     assert schema.faults(GOOD | {"message": "Hey", field: "äöü"}) == []
@@ -92,7 +92,7 @@ def test_a_limit_is_its_setting(setting: str, field: str) -> None:
 
 
 @pytest.mark.parametrize("subject", ["\t", "\n", "\r", "\0", "\x1b[31m", "\x7f", "\x85", "\x9f", "\u2028", "\u2029"])
-def test_a_subject_has_no_controls_and_is_one_line(subject: str) -> None:
+def test_a_subject_with_a_line_break_or_control_character_is_refused(subject: str) -> None:
     assert SCHEMA.faults(GOOD | {"subject": subject}) == [
         {"pointer": "/subject", "detail": "must be one line without control characters"}
     ]
@@ -130,7 +130,7 @@ LARGE = "x" * 1_000_000
         {**GOOD, "variables": {"a": LARGE}},
     ],
 )
-def test_no_value_is_copied_to_explain_a_fault(wrong: Any) -> None:
+def test_a_fault_is_described_without_copying_a_large_value(wrong: Any) -> None:
     errors = list(SCHEMA._validator.iter_errors(wrong))
     assert errors
     assert max(len(error.message) for error in errors) < 1_000
@@ -138,6 +138,6 @@ def test_no_value_is_copied_to_explain_a_fault(wrong: Any) -> None:
 
 
 @pytest.mark.parametrize("field", ["from", "replyTo", "recipientName"])
-def test_a_mailbox_that_is_too_long_is_not_read(field: str) -> None:
+def test_a_mailbox_that_is_too_long_is_refused_without_parsing(field: str) -> None:
     [fault] = SCHEMA.faults({**GOOD, field: '"' + '\\"' * 1_000_000})
     assert "characters" in fault["detail"]

@@ -1,4 +1,4 @@
-"""The text of a key: what is one, what is none, and that it is not shown by accident."""
+"""The text of a key: valid and invalid forms, and no accidental display."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ids = st.integers(1, 10**18 - 1)
 
 
 @given(id=ids, sandbox=st.booleans())
-def test_a_key_is_read_as_it_was_written(id: int, sandbox: bool) -> None:
+def test_a_written_key_parses_to_the_same_key(id: int, sandbox: bool) -> None:
     key = KeyText(id, sandbox, secrets.new())
 
     assert KeyText.parse(str(key)) == key
@@ -24,7 +24,7 @@ def test_a_key_is_read_as_it_was_written(id: int, sandbox: bool) -> None:
 
 
 @given(st.text())
-def test_other_texts_are_not_read_as_keys(text: str) -> None:
+def test_text_in_another_form_is_not_a_key(text: str) -> None:
     assert KeyText.parse(text) is None
 
 

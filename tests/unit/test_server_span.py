@@ -1,4 +1,4 @@
-"""The span of a request: nothing of it is left for what the same connection brings next."""
+"""The span of a request ends with it and does not affect the next request of the connection."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ async def answered(
     return current
 
 
-def test_requests_of_one_connection_are_traces_of_their_own(made: Spans) -> None:
+def test_each_request_of_a_connection_begins_its_own_trace(made: Spans) -> None:
     async def connection() -> list[bool]:
         asked = [
             await answered(path, headers=headers) for path, headers in (("/a", ASKED), ("/healthz", {}), ("/b", {}))
@@ -58,7 +58,7 @@ def test_requests_of_one_connection_are_traces_of_their_own(made: Spans) -> None
 
 
 @pytest.mark.parametrize(("status", "error"), [(404, None), (499, None), (500, "500"), (503, "503")])
-def test_only_errors_of_the_server_make_a_failed_span(made: Spans, status: int, error: str | None) -> None:
+def test_only_server_errors_mark_a_span_as_failed(made: Spans, status: int, error: str | None) -> None:
     asyncio.run(answered("/jane@example.com", status))
 
     [span] = made.all
@@ -70,7 +70,7 @@ def test_only_errors_of_the_server_make_a_failed_span(made: Spans, status: int, 
 @pytest.mark.parametrize(
     ("route", "name"), [(None, "HTTP"), ("/api/notifications/{id}", "HTTP /api/notifications/{id}")]
 )
-def test_a_method_that_a_client_has_made_up_is_not_told(made: Spans, route: str | None, name: str) -> None:
+def test_an_unknown_method_is_not_recorded(made: Spans, route: str | None, name: str) -> None:
     asyncio.run(answered("/api/notifications/1", 405, route=route, method="SECRET"))
 
     assert [span.name for span in made.all] == [name]

@@ -1,4 +1,4 @@
-"""Waits that are all equally long end in time, with one timer."""
+"""Waits of equal length end in time with one timer."""
 
 from __future__ import annotations
 

@@ -26,11 +26,11 @@ def test_one_client_gets_three_quarters_and_each_next_one_a_part_of_the_rest() -
     assert [fill(shares, client) for client in range(1, 4)] == [750, 187, 47]
 
 
-def test_one_client_gets_everything_where_it_is_the_only_one() -> None:
+def test_the_only_client_of_an_installation_may_take_everything() -> None:
     assert fill(Shares("streams", 1_000, divided=False), 1) == 1_000
 
 
-def test_a_client_without_any_gets_the_last_one() -> None:
+def test_the_only_place_is_free_for_another_client_after_it_was_given_back() -> None:
     shares = Shares("streams", 1)
     shares.take(1)
     with pytest.raises(Full):
@@ -40,7 +40,7 @@ def test_a_client_without_any_gets_the_last_one() -> None:
 
 
 @given(st.integers(1, 200), st.lists(st.tuples(st.integers(1, 5), st.integers(1, 40), st.booleans()), max_size=60))
-def test_the_sum_is_never_above_the_whole_and_a_share_never_above_its_bound(
+def test_shares_never_exceed_their_bounds_nor_all_shares_the_total(
     most: int, moves: list[tuple[int, int, bool]]
 ) -> None:
     shares, held = Shares("units", most), dict.fromkeys(range(1, 6), 0)

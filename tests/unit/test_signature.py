@@ -1,4 +1,4 @@
-"""Signatures, against what the standard itself publishes and an implementation of one's own."""
+"""Signatures, compared with the example of the standard and with another implementation."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.processes import ROOT
 @given(
     id=st.integers(1, 2**63 - 1), now=st.integers(0, 2**40), body=st.binary(), secrets=st.lists(st.binary(min_size=24))
 )
-def test_each_secret_signs_by_the_letter_of_the_standard(id: int, now: int, body: bytes, secrets: list[bytes]) -> None:
+def test_each_secret_signs_as_standard_webhooks_requires(id: int, now: int, body: bytes, secrets: list[bytes]) -> None:
     made = headers(f"msg_{id}", now, body, ["whsec_" + base64.b64encode(s).decode() for s in secrets])
 
     assert (made["webhook-id"], made["webhook-timestamp"]) == (f"msg_{id}", str(now))
@@ -29,7 +29,7 @@ def test_each_secret_signs_by_the_letter_of_the_standard(id: int, now: int, body
         assert signature == "v1," + base64.b64encode(digest).decode()
 
 
-def test_a_secret_is_new_each_time_and_as_long_as_the_standard_asks() -> None:
+def test_each_new_secret_is_random_and_of_the_required_length() -> None:
     first, second = new_secret(), new_secret()
 
     assert first != second
@@ -37,7 +37,7 @@ def test_a_secret_is_new_each_time_and_as_long_as_the_standard_asks() -> None:
     assert 24 <= len(base64.b64decode(first[6:], validate=True)) <= 64
 
 
-def test_the_code_in_the_documents_believes_what_is_signed_and_nothing_else() -> None:
+def test_the_verification_code_in_the_documents_accepts_only_signed_callbacks() -> None:
     [code] = re.findall(
         r"^```python\n(.*?)^```", (ROOT / "docs" / "callbacks.md").read_text(), flags=re.MULTILINE | re.DOTALL
     )

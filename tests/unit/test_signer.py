@@ -1,4 +1,4 @@
-"""Which keys sign a mail: those of its client and domain, by the time at which it was written."""
+"""The keys that sign a mail: those of its client and domain at the time when it was written."""
 
 from __future__ import annotations
 
@@ -68,14 +68,14 @@ def test_a_client_never_signs_with_the_key_of_another_one() -> None:
     assert selectors(sent(made, written(client=2))) == []
 
 
-def test_the_operators_domain_signs_for_all_clients_but_only_from_the_sender_of_the_settings() -> None:
+def test_the_domain_of_the_operator_signs_mails_from_mail_from_only() -> None:
     made = signer(key(client_id=None))
 
     assert selectors(sent(made, written(client=2))) == ["s1"]
     assert selectors(sent(made, written(client=2, sender="boss@example.com"))) == []
 
 
-def test_the_domain_of_the_client_comes_before_that_of_the_operators() -> None:
+def test_the_domain_of_the_client_has_precedence_over_that_of_the_operator() -> None:
     made = signer(key(1, client_id=None), key(2, client_id=2))
 
     assert selectors(sent(made, written(client=2))) == ["s2"]
@@ -83,11 +83,11 @@ def test_the_domain_of_the_client_comes_before_that_of_the_operators() -> None:
 
 
 @pytest.mark.parametrize("sender", ["a@sub.example.com", "a@example.com.evil.test", "a@evilexample.com"])
-def test_only_the_very_domain_is_signed(sender: str) -> None:
+def test_subdomains_and_parents_of_a_domain_are_not_signed(sender: str) -> None:
     assert selectors(sent(signer(key()), written(sender=sender))) == []
 
 
-def test_the_case_of_the_sender_does_not_matter_and_its_unicode_neither() -> None:
+def test_the_domain_of_the_sender_matches_in_any_case_and_in_unicode() -> None:
     made = signer(key(), key(2, domain="xn--mnchen-3ya.example"))
 
     assert selectors(sent(made, written(sender="a@EXAMPLE.com"))) == ["s1"]
@@ -114,26 +114,26 @@ def test_a_scheduled_mail_is_signed_by_the_key_of_its_time() -> None:
     assert selectors(sent(made, written(AT - HOUR)._replace(send_at=AT + HOUR))) == ["s2"]
 
 
-def test_what_a_retired_key_would_sign_the_current_one_signs() -> None:
+def test_mails_of_the_time_of_a_retired_key_are_signed_by_the_current_key() -> None:
     made = signer(key(1, private_key=None, signs_until=AT), key(2, signs_from=AT))
 
     assert selectors(sent(made, written(AT - timedelta(seconds=1)))) == ["s2"]
 
 
-def test_rsa_stands_first() -> None:
+def test_the_rsa_signature_comes_first() -> None:
     made = signer(key(1, algorithm="rsa", private_key=sealed("rsa")), key(2))
 
     assert selectors(sent(made, written())) == ["s1", "s2"]
 
 
-def test_without_the_secret_the_mail_waits_and_is_not_sent_unsigned() -> None:
+def test_without_the_secret_a_mail_of_a_signed_domain_waits() -> None:
     with pytest.raises(Deferred, match="DOMAIN_KEYS_SECRET is not set"):
         sent(signer(key(), secrets=()), written())
     with pytest.raises(Deferred, match="another DOMAIN_KEYS_SECRET"):
         sent(signer(key(), secrets=("b" * 32,)), written())
 
 
-def test_a_worker_is_told_before_it_starts_that_a_key_cannot_be_used() -> None:
+def test_a_worker_does_not_start_with_a_key_that_cannot_be_decrypted() -> None:
     assert signer(key()).fault() == ""
     assert signer(key(), secrets=()).fault() == (
         "example.com must be signed, but DOMAIN_KEYS_SECRET is not set: set it as it was, or remove the domain with "
@@ -143,7 +143,7 @@ def test_a_worker_is_told_before_it_starts_that_a_key_cannot_be_used() -> None:
     assert signer(key(private_key=None, signs_until=AT), secrets=()).fault() == ""
 
 
-def test_an_older_secret_still_opens_what_it_encrypted() -> None:
+def test_keys_encrypted_with_an_older_secret_can_be_used() -> None:
     assert selectors(sent(signer(key(), secrets=("b" * 32, SECRET)), written())) == ["s1"]
 
 
@@ -156,7 +156,7 @@ def test_a_removed_key_signs_no_more() -> None:
     assert selectors(sent(made, written())) == []
 
 
-def test_a_signed_notification_for_unsubscribing_carries_the_fields_in_h() -> None:
+def test_the_unsubscribe_headers_of_a_mail_are_signed() -> None:
     mail = sent(signer(key()), written(unsubscribe={"url": "https://example.com/u"}))
 
     assert "list-unsubscribe:list-unsubscribe-post" in "".join(mail.content.decode().split())

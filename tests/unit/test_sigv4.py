@@ -27,7 +27,7 @@ VALUES = st.text(VISIBLE + "  ", max_size=30)
     key=st.tuples(st.text(VISIBLE, min_size=1), st.text(VISIBLE, min_size=1)),
     region=st.sampled_from(["eu-west-1", "us-east-1", "ap-southeast-2", "us-gov-west-1"]),
 )
-def test_a_signature_is_the_one_that_the_library_of_aws_makes(
+def test_a_signature_equals_that_of_the_aws_library(
     *, path: str, host: str, more: dict[str, str], body: bytes, now: datetime, key: tuple[str, str], region: str
 ) -> None:
     url = f"https://{host}{path}"

@@ -1,4 +1,4 @@
-"""Notifications that a process has taken in since the last count."""
+"""Notifications that a process has accepted since the last count."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from api.access.backlogs import KEPT, Since
 
 
-def test_a_count_forgets_what_came_before_it() -> None:
+def test_notifications_accepted_before_a_count_are_forgotten() -> None:
     since = Since()
     for second in range(10):
         since.add(2, 100.0 + second)
@@ -21,7 +21,7 @@ def test_a_count_forgets_what_came_before_it() -> None:
 
 
 @given(st.lists(st.tuples(st.floats(0, 100), st.integers(1, 5)), max_size=50), st.floats(0, 101))
-def test_nothing_that_came_after_a_count_is_forgotten(commit: list[tuple[float, int]], counted_at: float) -> None:
+def test_notifications_accepted_after_a_count_are_kept(commit: list[tuple[float, int]], counted_at: float) -> None:
     since = Since()
     for at, number in commit:
         since.add(number, at)
@@ -32,7 +32,7 @@ def test_nothing_that_came_after_a_count_is_forgotten(commit: list[tuple[float, 
     )
 
 
-def test_a_clock_that_goes_back_makes_no_notification_older() -> None:
+def test_a_clock_set_back_does_not_drop_recent_notifications() -> None:
     since = Since()
     since.add(1, 100.0)
     since.add(1, 50.0)
@@ -42,7 +42,7 @@ def test_a_clock_that_goes_back_makes_no_notification_older() -> None:
 
 
 @pytest.mark.parametrize("count", [KEPT, 5 * KEPT])
-def test_memory_stays_bounded_while_there_is_no_count(count: int) -> None:
+def test_memory_stays_bounded_while_no_count_arrives(count: int) -> None:
     since = Since()
     for second in range(count):
         since.add(1, float(second))

@@ -57,7 +57,7 @@ def test_an_account_is_read_from_its_url(url: str, secret: str, key: str, place:
 
 
 @pytest.mark.parametrize("kind", sorted(FORMS))
-def test_the_form_that_a_message_shows_is_accepted(kind: str) -> None:
+def test_the_example_url_of_an_error_message_is_accepted(kind: str) -> None:
     found = provider(FORMS[kind])
 
     assert (account(FORMS[kind]).kind, found.connections) == (kind, CONNECTIONS)
@@ -89,7 +89,7 @@ def test_a_malformed_account_is_refused_by_name_and_without_its_secret(url: str)
     assert "give" in sentence or "must look like" in sentence or "use" in sentence
 
 
-def test_all_kinds_are_named_where_a_scheme_is_unknown() -> None:
+def test_an_unknown_scheme_is_refused_with_all_known_ones() -> None:
     with pytest.raises(SettingsError) as refused:
         registry.check(read({"PROVIDER_MAIN": "sms+http://:hush@a.example"}))
 
@@ -107,7 +107,7 @@ def test_all_kinds_are_named_where_a_scheme_is_unknown() -> None:
         *(("sns://AK:hush@eu-west-1", ""), ("sms+https://:hush@a.example?from=12345", "12345")),
     ],
 )
-def test_the_sender_of_a_provider_is_its_option_from(url: str, sender: str) -> None:
+def test_the_option_from_sets_the_sender_of_a_provider(url: str, sender: str) -> None:
     assert own_sender(provider(url)) == sender
 
 

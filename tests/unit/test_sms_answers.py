@@ -1,4 +1,4 @@
-"""What the answers of providers of text messages mean: all rows of the tables in docs/sms.md."""
+"""The meaning of the answers of providers of text messages: all rows of the tables in docs/sms.md."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_a_documented_answer_has_the_documented_outcome(row: Row) -> None:
 
 
 @pytest.mark.parametrize("kind", sorted(APIS))
-def test_every_code_that_is_known_is_documented(kind: str) -> None:
+def test_every_known_error_code_is_documented(kind: str) -> None:
     module: Any = APIS[kind]
     rows = [row for row in ROWS if row.kind == kind]
 
@@ -131,7 +131,7 @@ def test_a_success_without_the_id_of_a_message_is_uncertain(kind: str, body: byt
     "body",
     [b'{"code": {"a": 1}, "message": [2], "error_code": {}}', b'{"code": [], "detail": {}}', b"<Code>a<b></Code>"],
 )
-def test_a_strange_body_changes_no_status(kind: str, body: bytes) -> None:
+def test_an_unexpected_body_does_not_change_the_meaning_of_the_status(kind: str, body: bytes) -> None:
     assert judged(kind, Answer(429, "", {}, body)) == ("throttled", None)
     assert judged(kind, Answer(400, "", {}, body)) == ("refused", None)
     assert judged(kind, Answer(500, "", {}, body)) == ("uncertain", None)
@@ -160,7 +160,7 @@ def test_a_message_that_twilio_reports_as_failed_without_a_code_is_refused() -> 
 
 
 @pytest.mark.parametrize("kind", ["vonage", "sns"])
-def test_a_sender_that_only_a_quotation_names_is_not_blamed(kind: str) -> None:
+def test_a_sender_in_quoted_text_is_not_taken_as_the_cause(kind: str) -> None:
     row = {
         "vonage": Row("vonage", 200, "3", 'Invalid to param: "from"', ""),
         "sns": Row("sns", 400, "InvalidParameter", "Invalid parameter: PhoneNumber 'SenderID'", ""),
@@ -169,7 +169,7 @@ def test_a_sender_that_only_a_quotation_names_is_not_blamed(kind: str) -> None:
     assert judged(kind, answer(row)) == ("refused", None)
 
 
-def test_the_words_of_sns_are_readable() -> None:
+def test_the_xml_error_of_sns_is_shown_as_text() -> None:
     body = xml("Error", Type="Sender", Code="InvalidParameter", Message="Invalid &lt;to&gt; &amp; more")
 
     with pytest.raises(Refused) as caught:

@@ -67,21 +67,23 @@ def test_a_number_of_the_clients_region_gets_its_country_code() -> None:
         ("a" * 1531, None, "has 11 segments in gsm-7; maxSegments is 10: shorten it, or allow more"),
     ],
 )
-def test_a_message_with_too_many_segments_is_refused_and_told_why(message: str, most: int | None, detail: str) -> None:
+def test_a_message_with_too_many_segments_is_refused_with_the_reason(
+    message: str, most: int | None, detail: str
+) -> None:
     more = {} if most is None else {"maxSegments": most}
 
     assert faults({**HELLO, "message": message, **more}) == {"/message": detail}
     assert read({**HELLO, "message": message[:-1] if most is None else message, "maxSegments": 10}, NONE).content
 
 
-def test_all_faults_are_told_at_once() -> None:
+def test_all_faults_are_reported_together() -> None:
     document = {"recipient": "911", "from": "TwelveLetter", "message": "a" * 161, "maxSegments": 1}
 
     assert faults(document).keys() == {"/recipient", "/from", "/message"}
 
 
 @pytest.mark.parametrize("missing", ["recipient", "message"])
-def test_a_document_that_the_schema_refuses_has_no_content(missing: str) -> None:
+def test_a_document_with_schema_faults_gives_no_content(missing: str) -> None:
     assert faults({name: value for name, value in HELLO.items() if name != missing}) == {}
 
 

@@ -22,7 +22,7 @@ from actors.channels.sms.senders import NoSender, is_service, normalised_sender
         *(("(555) 555-0100", "US", "+15555550100"), ("011 41 79 123 45 67", "US", "+41791234567")),
     ],
 )
-def test_a_number_gets_its_form_in_e164(text: str, region: str | None, number: str) -> None:
+def test_a_phone_number_is_normalised_to_e164(text: str, region: str | None, number: str) -> None:
     assert normalised(text, region) == number
 
 
@@ -49,13 +49,13 @@ def test_a_number_without_a_country_code_is_not_guessed(text: str) -> None:
         *(("+" + "1" * 41, None, "must be"), ("++41791234567", None, "must be"), ("+()-. /", None, "must be")),
     ],
 )
-def test_what_is_no_number_is_refused_with_a_reason(text: str, region: str | None, why: str) -> None:
+def test_an_invalid_phone_number_is_refused_with_a_reason(text: str, region: str | None, why: str) -> None:
     with pytest.raises(NoNumber, match=why):
         normalised(text, region)
 
 
 @given(text=st.text(max_size=50), region=st.sampled_from([None, "CH", "US", "IN"]))
-def test_any_text_is_a_number_or_refused(text: str, region: str | None) -> None:
+def test_any_text_is_normalised_to_a_number_or_refused(text: str, region: str | None) -> None:
     try:
         number = normalised(text, region)
     except NoNumber as error:
@@ -69,12 +69,12 @@ def test_any_text_is_a_number_or_refused(text: str, region: str | None) -> None:
     assert why.startswith(("must be ", "is too ", "has a "))
 
 
-def test_regions_are_those_of_countries() -> None:
+def test_every_region_is_a_country() -> None:
     assert all(map(is_region, ("CH", "US", "IN", "GB")))
     assert not any(map(is_region, ("", "ch", "UK", "XX", "CHE", "ZZ")))
 
 
-def test_a_number_in_logs_has_two_of_its_last_digits() -> None:
+def test_a_number_in_the_log_shows_only_its_last_two_digits() -> None:
     assert masked("+41791234567") == "+41***67"
     assert masked("+123456") == "***"
 
@@ -110,12 +110,12 @@ def test_a_sender_is_a_number_a_short_code_or_a_name(text: str, sender: str) -> 
         *("MG" + "0" * 32, "0791234567", "<b>", "-"),
     ],
 )
-def test_what_is_no_sender_is_refused(text: str) -> None:
+def test_an_invalid_sender_is_refused(text: str) -> None:
     with pytest.raises(NoSender, match="must be a phone number"):
         normalised_sender(text)
 
 
-def test_a_messaging_service_is_known_by_its_id() -> None:
+def test_a_messaging_service_is_recognised_by_its_id() -> None:
     assert is_service("MG" + "0a" * 16)
     assert not is_service("MG" + "0a" * 15)
     assert not is_service("ACME")

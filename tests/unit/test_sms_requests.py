@@ -1,4 +1,4 @@
-"""Requests to providers of text messages: what the APIs expect."""
+"""Requests to providers of text messages: the fields that the APIs expect."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_twilio_gets_a_form_with_the_fields_that_it_documents() -> None:
     assert form(made) == {"To": "+41791234567", "From": "+15555550100", "Body": "Hi Zoë & + %"}
 
 
-def test_twilio_gets_a_messaging_service_as_such() -> None:
+def test_twilio_gets_the_id_of_a_messaging_service_in_its_own_field() -> None:
     assert form(request("twilio", HELLO._replace(sender=SERVICE)))["MessagingServiceSid"] == SERVICE
     assert "From" not in form(request("twilio", HELLO._replace(sender=SERVICE)))
 
@@ -74,7 +74,7 @@ def test_sns_gets_a_signed_publish_with_the_sender_as_an_attribute(sender: str, 
     assert made.headers["Authorization"] == expected
 
 
-def test_a_provider_of_ones_own_gets_json_with_an_idempotency_key() -> None:
+def test_a_custom_provider_gets_json_with_an_idempotency_key() -> None:
     made = request("sms+https")
 
     assert made.url == "https://sms.example.com/v1/send"
@@ -91,20 +91,20 @@ def test_a_notification_becomes_the_same_message_in_every_attempt() -> None:
     now = datetime(2026, 1, 2, tzinfo=UTC)
     text = compose(TEXT, "+15555550100", now)
 
-    assert text == ("+41791234567", "Hello", "+15555550100", False, "5.60dd710212000", now)
+    assert text == Text("+41791234567", "Hello", "+15555550100", False, "5.60dd710212000", now)
     assert compose(TEXT._replace(retry_count=3), "+15555550100", now) == text
     named = compose(TEXT._replace(mail={"from": "ACME", "segments": 1}), "+15555550100", now)
     assert (named.sender, named.chosen) == ("ACME", True)
 
 
-def test_a_pair_of_number_and_sender_is_what_is_suppressed() -> None:
+def test_the_suppression_of_an_opt_out_is_for_the_pair_of_number_and_sender() -> None:
     assert pair("+41791234567", "ACME") == "+41791234567 from acme"
     assert pair("+41791234567", "") == "+41791234567 from default"
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @given(body=st.text(st.characters(codec="utf-8"), min_size=1, max_size=300))
-def test_any_text_can_be_sent_and_arrives_as_it_is(kind: str, body: str) -> None:
+def test_any_text_is_sent_unchanged(kind: str, body: str) -> None:
     made = request(kind, HELLO._replace(body=body))
 
     field = {"twilio": "Body", "vonage": "text", "sns": "Message"}.get(kind)

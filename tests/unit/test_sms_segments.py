@@ -43,7 +43,7 @@ def test_a_text_has_the_known_encoding_and_number_of_segments(text: str, encodin
     assert measure(text) == (encoding, segments)
 
 
-def test_the_alphabet_is_that_of_the_standard() -> None:
+def test_the_gsm_alphabet_matches_the_standard() -> None:
     assert len(TABLE) == 127
     assert len(set(TABLE)) == 127
     for character in map(chr, range(0x3000)):

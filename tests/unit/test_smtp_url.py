@@ -1,4 +1,4 @@
-"""Where mail goes and from whom: SMTP_URL, EMAIL_USER and EMAIL_PASS, MAIL_FROM."""
+"""The settings of the mail server and the sender: SMTP_URL, EMAIL_USER and EMAIL_PASS, MAIL_FROM."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_an_smtp_url_that_cannot_be_parsed_is_refused_by_name(url: str) -> None:
 
 
 @pytest.mark.parametrize("given", ["0", "1001", "-1", "+5", "2.5", "1e2", "x", "", "%20", "٣", "9" * 5_000, "5,6"])
-def test_a_number_of_connections_that_is_none_is_refused_with_what_may_be_given(given: str) -> None:
+def test_an_invalid_number_of_connections_is_refused_with_the_range(given: str) -> None:
     sentence = said(f"smtp://u:hunter2@h?connections={given}")
 
     assert sentence.startswith("SMTP_URL has connections=")
@@ -50,7 +50,7 @@ def test_a_number_of_connections_that_is_none_is_refused_with_what_may_be_given(
 
 
 @pytest.mark.parametrize("option", ["connection=5", "Connections=5", "starttls=off&pool=5", "tls"])
-def test_an_unknown_option_is_refused_with_those_that_there_are(option: str) -> None:
+def test_an_unknown_option_is_refused_with_the_known_ones(option: str) -> None:
     assert said(f"smtp://h?{option}").endswith(
         ": use starttls, ca, dkim, dsn, return_path, connections, rate, priority, weight, from or reports"
     )
@@ -60,13 +60,13 @@ def test_an_option_without_a_value_is_refused() -> None:
     assert said("smtp://h?starttls=") == "SMTP_URL has starttls=: give one of required, optional, off"
 
 
-def test_a_mail_server_that_signs_is_told_by_an_option() -> None:
+def test_the_option_dkim_says_that_the_mail_server_signs() -> None:
     assert read({"SMTP_URL": "smtp://h"}).providers[0].account == SmtpServer("h", 587, dkim="sign")
     assert read({"SMTP_URL": "smtp://h?dkim=relay"}).providers[0].account == SmtpServer("h", 587, dkim="relay")
     assert said("smtp://h?dkim=no") == "SMTP_URL has dkim=no: give sign, or relay if the mail server signs"
 
 
-def test_a_mail_server_gets_twenty_connections_where_nothing_is_said() -> None:
+def test_a_mail_server_gets_twenty_connections_by_default() -> None:
     assert read({"SMTP_URL": "smtp://h"}).providers[0].connections == 20
     assert read({"EMAIL_USER": "me@gmail.com", "EMAIL_PASS": "p"}).providers[0].connections == 20
 
@@ -93,7 +93,7 @@ def test_a_mail_server_gets_twenty_connections_where_nothing_is_said() -> None:
         ("smtp://u:p@[2001:db8::1]", SmtpServer("2001:db8::1", 587, "u", "p", starttls="required")),
     ],
 )
-def test_an_smtp_url_is_understood(url: str, server: SmtpServer) -> None:
+def test_an_smtp_url_is_parsed_into_its_parts(url: str, server: SmtpServer) -> None:
     assert mail_server(read({"SMTP_URL": url})) == server
 
 
@@ -118,7 +118,7 @@ def test_an_explicit_mail_server_goes_before_gmail() -> None:
 
 
 @pytest.mark.parametrize("environ", [{}, {"EMAIL_USER": "me@gmail.com"}, {"EMAIL_PASS": "p"}])
-def test_a_missing_mail_server_is_named(environ: dict[str, str]) -> None:
+def test_a_missing_mail_server_is_reported_by_its_setting(environ: dict[str, str]) -> None:
     with pytest.raises(SettingsError, match=r"^SMTP_URL is not set: "):
         _ = mail_server(read(environ))
 
@@ -131,11 +131,11 @@ def test_a_missing_mail_server_is_named(environ: dict[str, str]) -> None:
         ({"SMTP_URL": "smtp://c%40example.com:p@h"}, "c@example.com"),
     ],
 )
-def test_the_sender_is_mail_from_or_the_user(environ: dict[str, str], sender: str) -> None:
+def test_the_sender_is_mail_from_or_the_smtp_user(environ: dict[str, str], sender: str) -> None:
     assert read(environ).smtp.sender == sender
 
 
-def test_a_missing_sender_is_named() -> None:
+def test_a_missing_sender_is_reported_by_its_setting() -> None:
     with pytest.raises(SettingsError, match=r"^MAIL_FROM is not set: "):
         _ = read({"SMTP_URL": "smtp://u:p@h"}).smtp.sender
 
@@ -151,6 +151,6 @@ def test_a_wrong_option_for_reports_is_refused_by_name(option: str) -> None:
     assert said(f"smtp://h?{option}").startswith(f"SMTP_URL has {option.partition('=')[0]}=")
 
 
-def test_the_options_for_reports_are_understood() -> None:
+def test_the_options_for_reports_are_parsed() -> None:
     account = mail_server(read({"SMTP_URL": "smtp://h?dsn=off&return_path=b.example.com"}))
     assert (account.dsn, account.return_path) == (False, "b.example.com")

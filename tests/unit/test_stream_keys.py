@@ -1,4 +1,4 @@
-"""Streams end with their keys, and those whose key nobody has asked for do not."""
+"""Streams end when their key ends, and only then."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ HTML = "Content-Type: text/html\r\n\r\n<p>Hello"
 FILE = "Content-Type: image/gif\r\nContent-ID: <a@b>\r\n\r\nGIF"
 
 
-def test_text_html_images_and_files_are_taken_apart() -> None:
+def test_text_html_images_and_files_become_fields() -> None:
     message = EmailMessage()
     message.set_content("Grüße ☀\n" + "a" * 2_000)
     message.add_alternative('<img src="cid:a%40b"><img src="cid:c">', subtype="html")
@@ -65,13 +65,13 @@ def test_a_mail_with_html_alone_gets_a_text() -> None:
     assert found == {"message": "Hello\n", "html": "<p>Hello"}
 
 
-def test_a_mail_without_a_body_has_an_empty_line() -> None:
+def test_a_mail_without_a_body_gets_an_empty_line_as_text() -> None:
     assert fields(parse(b"Subject: Hi\r\n\r\n")) == {"message": "\n"}
     [file] = fields(parse(b"Content-Type: application/pdf\r\n\r\n%PDF"))["attachments"]
     assert file["filename"] == "attachment-1.pdf"
 
 
-def test_a_second_text_is_a_file() -> None:
+def test_a_second_text_becomes_an_attachment() -> None:
     found = fields(parse(mixed(TEXT, "Content-Type: text/plain\r\n\r\nFooter", HTML)))
 
     assert found["message"] == "Hello"
@@ -81,7 +81,7 @@ def test_a_second_text_is_a_file() -> None:
     ]
 
 
-def test_a_text_with_a_file_name_is_a_file() -> None:
+def test_a_text_with_a_file_name_becomes_an_attachment() -> None:
     part = "Content-Type: text/plain; name=a.txt\r\nContent-Disposition: inline; filename=a.txt\r\n\r\nA"
 
     found = fields(parse(mixed(part, TEXT)))
@@ -138,11 +138,11 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("content", "text"), REFUSED.values(), ids=REFUSED)
-def test_what_the_api_has_no_place_for_is_refused_and_named(content: bytes, text: str) -> None:
+def test_parts_that_the_api_has_no_field_for_are_refused_by_name(content: bytes, text: str) -> None:
     assert refusal(content).startswith(text)
 
 
-def test_parts_within_parts_have_a_limit() -> None:
+def test_the_nesting_of_parts_is_limited() -> None:
     nested = "A"
     for level in range(MULTIPARTS + 1):
         nested = f"Content-Type: multipart/mixed; boundary=b{level}\r\n\r\n--b{level}\r\n{nested}\r\n--b{level}--\r\n"
@@ -150,16 +150,16 @@ def test_parts_within_parts_have_a_limit() -> None:
     assert refusal(nested.encode()) == f"The mail has more than {MULTIPARTS} multipart parts"
 
 
-def test_mails_within_mails_have_a_limit() -> None:
+def test_the_nesting_of_attached_mails_is_limited() -> None:
     assert refusal(b"Content-Type: message/rfc822\r\n\r\n" * PARTS) == f"The mail has more than {PARTS} MIME parts"
 
 
-def test_a_mail_has_a_limit_of_lines() -> None:
+def test_the_number_of_lines_is_limited() -> None:
     assert refusal(b"\r\n" * (LINES + 1)).startswith(f"The mail has more than {LINES} lines")
 
 
 @pytest.mark.parametrize("name", ["Content-Type", "Content-Disposition"])
-def test_the_parameters_of_a_field_have_a_limit(name: str) -> None:
+def test_the_number_of_parameters_of_a_field_is_limited(name: str) -> None:
     allowed = f"{name}: text/plain{'; a=b' * PARAMETERS}\r\n\r\nHello"
 
     assert fields(parse(allowed.encode()))
@@ -168,7 +168,7 @@ def test_the_parameters_of_a_field_have_a_limit(name: str) -> None:
     )
 
 
-def test_the_images_that_the_html_refers_to_have_a_limit() -> None:
+def test_the_number_of_images_in_the_html_is_limited() -> None:
     images = "".join(f"<img src=cid:{number}>" for number in range(IMAGES))
 
     assert fields(parse(mixed(f"{HTML}{images}{images}", FILE)))["attachments"]
@@ -218,7 +218,7 @@ def test_an_image_is_found_by_its_whole_content_id(reference: str, found: bool) 
 @pytest.mark.parametrize(
     "piece", ["<", "<!--", "<a ", "<a href='", "</a", "&", "<![", "<script>", '<a href="x" ', "<p>"]
 )
-def test_malformed_html_of_any_length_is_read(piece: str) -> None:
+def test_malformed_html_of_any_length_is_converted_to_text(piece: str) -> None:
     assert plain_text.of(piece * (500_000 // len(piece))).endswith("\n")
 
 
@@ -235,5 +235,5 @@ def test_malformed_html_of_any_length_is_read(piece: str) -> None:
         ("<" * 50, None),
     ],
 )
-def test_the_text_of_html_is_what_one_reads(html: str, text: str | None) -> None:
+def test_the_text_of_html_is_its_visible_text(html: str, text: str | None) -> None:
     assert plain_text.of(html) == text or text is None

@@ -42,17 +42,17 @@ ANSWERS: dict[str, tuple[int, Any, str]] = {
 
 
 @pytest.mark.parametrize(("status", "document", "expected"), ANSWERS.values(), ids=ANSWERS)
-def test_each_answer_has_its_reply(status: int, document: Any, expected: str) -> None:
+def test_each_answer_of_the_api_has_an_smtp_reply(status: int, document: Any, expected: str) -> None:
     assert outcome(Answer(status, document), len(document.get("items", [1]))).reply.startswith(expected)
 
 
-def test_only_a_reply_for_something_stored_is_250() -> None:
+def test_the_reply_is_250_only_if_the_mail_is_stored() -> None:
     for status in range(100, 600):
         assert not outcome(Answer(status, {"detail": "x"}), 1).reply.startswith("250")
 
 
 @pytest.mark.parametrize("document", [ONE, {"items": []}, {"items": [ONE]}, {"items": [ONE, ONE, ONE]}])
-def test_an_answer_for_another_number_of_notifications_is_not_250(document: Any) -> None:
+def test_an_answer_with_a_different_number_of_notifications_is_not_250(document: Any) -> None:
     assert outcome(Answer(201, document), 2).reply.startswith("451 4.3.5")
 
 
@@ -65,13 +65,13 @@ def test_each_fault_has_a_line_and_faults_of_several_notifications_appear_once()
     assert said == "550-5.6.0 2 faults.\r\n550 5.6.0 headers User-Agent: is not allowed"
 
 
-def test_a_sender_that_is_not_allowed_is_a_matter_of_policy() -> None:
+def test_a_sender_that_is_not_allowed_gets_a_policy_error() -> None:
     errors = [{"pointer": "/from", "detail": "must be the address of MAIL_FROM"}]
 
     assert outcome(Answer(422, {"detail": "1 fault.", "errors": errors}), 1).reply.startswith("550-5.7.1")
 
 
-def test_a_reply_cannot_be_split_or_grow_by_what_it_quotes() -> None:
+def test_quoted_text_cannot_split_or_lengthen_a_reply() -> None:
     said = reply("550 5.6.0", "a\r\n250 OK\x00 ☀" + "b" * 2_000, *["c"] * 100)
 
     lines = said.split("\r\n")
@@ -114,7 +114,7 @@ def test_a_certificate_and_its_key_must_fit(tmp_path: Path) -> None:
         (["--certificate", "/nonexistent"], 2, "does not exist"),
     ],
 )
-def test_a_wrong_option_is_named(words: list[str], code: int, sentence: str) -> None:
+def test_a_wrong_option_is_reported_by_name(words: list[str], code: int, sentence: str) -> None:
     result = CliRunner().invoke(notify, ["smtp", *words])
 
     assert result.exit_code == code

@@ -30,7 +30,7 @@ FOREIGN = (
 
 
 @pytest.mark.parametrize("name", [*FOREIGN, "NOTIFY_KEY", "DATA_DIR", "MAKEFLAGS", "SOURCE_DATE_EPOCH"])
-def test_variables_that_would_steer_the_product_or_a_tool_are_dropped(name: str) -> None:
+def test_environment_variables_that_change_the_product_or_a_tool_are_removed_for_tests(name: str) -> None:
     with mock.patch.dict(os.environ, {name: "x", "PATH": "/bin", "TZ": "Asia/Kolkata", "LC_ALL": "C"}):
         kept = cleared()
     assert name not in kept

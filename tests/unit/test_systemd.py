@@ -64,7 +64,7 @@ def test_systemd_finds_no_fault(installed: Path) -> None:
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
 
 
-def test_systemd_would_find_a_slip_of_the_pen(installed: Path) -> None:
+def test_systemd_reports_a_deliberate_mistake_in_a_unit(installed: Path) -> None:
     unit = installed / "notification-api.service"
     unit.write_text(unit.read_text().replace("NoNewPrivileges=", "NoNewPrivilege="))
     assert "NoNewPrivilege" in analyzed(installed, "verify", "--man=no", "./notification-api.service").stderr
@@ -78,7 +78,7 @@ def test_services_pass_the_security_analysis_of_systemd(installed: Path, name: s
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_a_service_is_closed_where_nothing_can_analyze_it(name: str) -> None:
+def test_each_service_has_the_restrictions_that_the_analysis_cannot_check(name: str) -> None:
     given = service(name)
     closed = {"User": "notify", "NoNewPrivileges": "yes", "ProtectSystem": "strict", "CapabilityBoundingSet": ""}
     assert {option: given[option] for option in closed} == {option: [value] for option, value in closed.items()}
@@ -112,14 +112,14 @@ def test_programs_start_after_the_migration_and_the_socket_stays() -> None:
     assert options("notification-api.socket")["ListenStream"] == [variables("settings.env.example")["BIND"]]
 
 
-def test_settings_are_settings_and_no_secret_is_given() -> None:
+def test_units_set_only_known_settings_and_no_secret() -> None:
     given = variables("settings.env.example")
     assert set(given) <= settings.VARIABLES.keys()
     assert {name for name, value in given.items() if not value} == {"DATABASE_URL", "REDIS_URL", "SMTP_URL"}
     assert settings.read(given).telemetry.log_format == "json"
 
 
-def test_the_instances_serve_every_priority() -> None:
+def test_the_worker_instances_serve_every_priority_together() -> None:
     queues = []
     for path in UNITS.glob("worker-*.env"):
         words = variables(path.name)["OPTIONS"].split()

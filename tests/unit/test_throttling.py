@@ -130,7 +130,7 @@ CODE_ALONE = """
 
 @pytest.mark.parametrize("phase", PHASES)
 @pytest.mark.parametrize("said", lines(SLOW_DOWN))
-def test_a_request_to_send_less_throttles(said: str, phase: str) -> None:
+def test_a_reply_that_asks_for_a_lower_rate_is_throttling(said: str, phase: str) -> None:
     concerns_recipient = phase == "rcpt" and said in lines(CODE_ALONE)
     assert (judged(phase, said) is Throttled) is not concerns_recipient
 
@@ -145,7 +145,7 @@ def test_a_reply_that_only_looks_like_a_rate_limit_is_deferred(said: str, phase:
 @pytest.mark.parametrize(
     "said", ["421 4.3.2 too many concurrent connections", "554 Too many connections", "450 4.3.2 no"]
 )
-def test_a_reply_to_the_connection_or_ehlo_can_throttle_too(said: str, phase: str) -> None:
+def test_a_reply_to_the_connection_or_ehlo_can_be_throttling(said: str, phase: str) -> None:
     assert judged(phase, said) is Throttled
 
 
@@ -186,7 +186,7 @@ def test_4_5_3_with_words_about_connections_is_about_our_rate_anywhere(phase: st
         "554 5.4.6 Too many hops",
     ],
 )
-def test_a_refusal_for_good_that_is_not_about_our_rate_stays_one(said: str, phase: str) -> None:
+def test_a_permanent_refusal_for_another_reason_than_our_rate_stays_permanent(said: str, phase: str) -> None:
     assert judged(phase, said) is Refused
 
 
@@ -199,7 +199,7 @@ def test_a_refusal_for_good_that_is_not_about_our_rate_stays_one(said: str, phas
         "550 5.7.705 Access denied, tenant has exceeded threshold",
     ],
 )
-def test_a_quota_with_a_5xx_is_for_the_breaker(said: str, phase: str) -> None:
+def test_a_used_up_quota_with_a_5xx_code_means_that_the_provider_is_down(said: str, phase: str) -> None:
     assert judged(phase, said) is ProviderDown
 
 
@@ -218,11 +218,11 @@ def test_a_quota_with_a_5xx_is_for_the_breaker(said: str, phase: str) -> None:
         ("554 no", False),
     ],
 )
-def test_a_refused_connection_is_our_rate_only_by_its_words(said: str, too_many: bool) -> None:
+def test_a_refused_connection_is_throttling_only_if_its_text_names_our_rate(said: str, too_many: bool) -> None:
     reply = understood(said.encode())
     down = ProviderDown(reply.text, phase="greeting", reply_code=reply.code, enhanced_code=reply.enhanced_code)
     assert says_too_many(down) is too_many
 
 
-def test_a_connection_that_was_not_answered_says_nothing_of_our_rate() -> None:
+def test_a_connection_without_an_answer_is_not_throttling() -> None:
     assert not says_too_many(ProviderDown("too many connections", phase="connect"))

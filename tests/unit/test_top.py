@@ -39,7 +39,7 @@ def bad(shown: View) -> list[str]:
     return [line.text for line in lines(shown) if line.style == BAD]
 
 
-def test_rates_are_what_happened_in_a_second() -> None:
+def test_a_rate_is_the_growth_of_a_count_per_second() -> None:
     before, now = live_stats(0, 100, worker(sent=10)), live_stats(4, 120, worker(sent=30, failed=2))
     assert rates(before, now) == {"accepted": 5.0, "sent": 5.0, "failed": 0.5, "retried": 0.0}
 
@@ -48,20 +48,20 @@ def test_a_worker_that_has_just_started_counts_from_nothing() -> None:
     assert rates(live_stats(0), live_stats(2, 0, worker(started=1, sent=8)))["sent"] == 4.0
 
 
-def test_a_worker_that_was_only_not_seen_before_does_not_count_at_once() -> None:
+def test_the_first_reading_of_an_older_worker_adds_nothing_to_the_rates() -> None:
     assert rates(live_stats(0), live_stats(2, 0, worker(started=-100, sent=8_000)))["sent"] == 0.0
 
 
-def test_a_worker_that_is_gone_takes_nothing_away() -> None:
+def test_a_worker_that_has_ended_lowers_no_rate() -> None:
     assert rates(live_stats(0, 5, worker(sent=10)), live_stats(2, 5))["sent"] == 0.0
 
 
-def test_a_single_reading_has_no_rates() -> None:
+def test_one_reading_alone_has_no_rates() -> None:
     assert rates(live_stats(0), live_stats(0)) == {}
     assert "rates come with the next update" in text(view(live_stats()))
 
 
-def test_problems_come_first_and_stand_out() -> None:
+def test_problems_are_listed_first_and_highlighted() -> None:
     now = live_stats()._replace(providers=[Provider("mail:25", NOW, "connect: \x1b[31mrefused", 30.0)])
     shown = view(now, paused=[Pause("channel", "email", NOW), Pause("client", "7", NOW)])
     assert bad(shown) == [
@@ -72,7 +72,7 @@ def test_problems_come_first_and_stand_out() -> None:
     assert "Paused or disabled clients: 1" in text(shown)
 
 
-def test_a_closed_breaker_is_no_news() -> None:
+def test_a_closed_breaker_is_not_shown_as_a_problem() -> None:
     now = live_stats(0, 0, worker())._replace(providers=[Provider("mail:25", None, "refused", None)])
     assert bad(view(now)) == []
 
@@ -91,7 +91,7 @@ def test_silent_workers_are_shown_among_many_others() -> None:
     assert shown.endswith(f"and {21 - WORKERS} more: notify workers")
 
 
-def test_failures_tell_how_long_ago_and_why_in_full() -> None:
+def test_failures_are_shown_with_their_age_and_their_full_reason() -> None:
     error = "550 " + "no such user " * 10
     failure = Failure(7, "shop", "email", "rejected", NOW - timedelta(seconds=90), error)
     shown = text(view(live_stats(), failures=[failure]))
@@ -105,7 +105,7 @@ def test_a_server_that_does_not_answer_is_named_above_the_last_view() -> None:
     assert bad(shown) == ["Redis \\u0007 is away"]
 
 
-def test_the_document_has_no_rates_that_are_not_known() -> None:
+def test_the_json_omits_rates_that_are_not_known() -> None:
     first = document(view(live_stats(0, 0, worker(sent=3))))
     assert (first["perSecond"], first["inFlight"], first["trouble"]) == (None, 0, None)
     assert first["workers"][0]["counters"] == {"sent": 3}
@@ -114,5 +114,5 @@ def test_the_document_has_no_rates_that_are_not_known() -> None:
 
 
 @pytest.mark.parametrize("shown", [view(live_stats()), View(None, {}, "away")])
-def test_every_line_is_one_line(shown: View) -> None:
+def test_a_value_with_line_breaks_is_shown_on_one_line(shown: View) -> None:
     assert not any("\n" in line.text for line in lines(shown))

@@ -1,4 +1,4 @@
-"""Where TRACING is off no spans are made; where it is on, what is missing is named."""
+"""With TRACING=off no spans are created; with TRACING=on a missing library is reported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Links to unsubscribe: nobody can make one, and they tell nothing."""
+"""Unsubscribe links: they cannot be forged and reveal nothing."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ IDS = st.integers(1, 2**63 - 1)
 
 
 @given(id=IDS)
-def test_a_token_leads_back_to_its_notification(id: int) -> None:
+def test_a_token_identifies_its_notification(id: int) -> None:
     assert notification_of(token(id, HERE), HERE) == id
 
 
@@ -36,7 +36,7 @@ def test_unsubscribe_urls_need_a_public_url() -> None:
 
 
 @given(id=IDS, place=st.integers(0, 23), change=st.integers(1, 255))
-def test_a_token_with_any_octet_changed_is_none(id: int, place: int, change: int) -> None:
+def test_a_token_with_a_changed_byte_is_invalid(id: int, place: int, change: int) -> None:
     octets = bytearray(base64.urlsafe_b64decode(token(id, HERE)))
     octets[place] ^= change
 
@@ -44,11 +44,11 @@ def test_a_token_with_any_octet_changed_is_none(id: int, place: int, change: int
 
 
 @given(text=st.text() | st.text(alphabet="AZaz09-_=").map(lambda text: text[:40]))
-def test_arbitrary_text_is_no_token(text: str) -> None:
+def test_arbitrary_text_is_an_invalid_token(text: str) -> None:
     assert notification_of(text, HERE) is None
 
 
-def test_a_token_of_another_secret_is_none() -> None:
+def test_a_token_of_another_secret_is_invalid() -> None:
     other = read({"PUBLIC_URL": "https://notify.example.com", "UNSUBSCRIBE_SECRET": "x" * 32}).public
 
     assert notification_of(token(5, other), HERE) is None
@@ -64,7 +64,7 @@ def test_a_token_of_another_secret_is_none() -> None:
         *("https://x/#a", "https://x/a b", "https://x/<a>", "https://x/ä", "https://x:99999"),
     ],
 )
-def test_a_public_url_that_cannot_stand_in_a_mail_stops_the_start(wrong: str) -> None:
+def test_an_unusable_public_url_stops_the_start(wrong: str) -> None:
     with pytest.raises(SettingsError, match=r"^PUBLIC_URL "):
         read({"PUBLIC_URL": wrong, "UNSUBSCRIBE_SECRET": SECRET})
 

@@ -1,4 +1,4 @@
-"""The URL of a callback endpoint: what is taken, and why the rest is not."""
+"""The URL of a callback endpoint: accepted forms, and the reasons for refusing others."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def why(url: str, allowed: tuple[Network, ...] = ()) -> str:
         ("https://[2606:4700::1]:8080/", ("https", "2606:4700::1", 8080, "/"), "[2606:4700::1]:8080"),
     ],
 )
-def test_a_url_is_taken_apart(url: str, target: tuple[str, str, int, str], authority: str) -> None:
+def test_a_url_is_parsed_into_its_parts(url: str, target: tuple[str, str, int, str], authority: str) -> None:
     found = Target.parse(url, ())
     assert found == target
     assert found.authority == authority
@@ -76,7 +76,7 @@ def test_plain_http_is_accepted_for_allowed_networks_only() -> None:
         *((f"https://{host}/", "ASCII") for host in ("127\u30020\u30020\u30021", "\uff11\uff12\uff17.0.0.1")),
     ],
 )
-def test_a_url_that_is_no_endpoint_is_refused_with_a_reason(url: str, reason: str) -> None:
+def test_an_unusable_url_is_refused_with_a_reason(url: str, reason: str) -> None:
     assert reason in why(url)
 
 
@@ -87,14 +87,14 @@ def test_a_url_that_is_no_endpoint_is_refused_with_a_reason(url: str, reason: st
         *("127.0.0.1.", "8.8.8.8.", "a.0x", "a.1", "256.0.0.1"),
     ],
 )
-def test_an_ipv4_address_is_written_in_one_way(host: str) -> None:
+def test_an_ipv4_address_has_only_one_accepted_form(host: str) -> None:
     """Resolvers know many more, and programs do not agree which address they mean."""
     assert "four decimal numbers" in why(f"https://{host}/")
     assert "four decimal numbers" in why(f"http://{host}:8080/", HOME)
 
 
 @given(url=st.text() | st.text().map("https://{}".format) | st.from_regex(r"https://[!-~]{1,40}", fullmatch=True))
-def test_any_text_is_taken_apart_or_refused(url: str) -> None:
+def test_any_text_is_parsed_or_refused(url: str) -> None:
     try:
         target = Target.parse(url, ())
     except UrlRejected:

@@ -43,7 +43,7 @@ def minutes(draw: st.DrawFn) -> Minute:
 
 
 @given(window=minutes(), share=st.floats(0, 1))
-def test_there_is_room_when_the_time_is_over_and_not_earlier(window: Minute, share: float) -> None:
+def test_a_used_up_window_admits_again_exactly_when_its_time_is_over(window: Minute, share: float) -> None:
     count = max(1, round(share * window.limit))
     wait = window.until(count)
 
@@ -53,11 +53,11 @@ def test_there_is_room_when_the_time_is_over_and_not_earlier(window: Minute, sha
         assert at(window, wait - 0.01).used + count > window.limit
 
 
-def test_the_minute_before_slides_out() -> None:
+def test_the_previous_minute_counts_less_and_less() -> None:
     assert [Minute(100, 60, lasts, 10, 60 + lasts).used for lasts in (60.0, 30.0, 0.0)] == [70, 40, 10]
 
 
-def test_a_daily_quota_begins_again_at_midnight() -> None:
+def test_a_daily_quota_starts_again_at_midnight() -> None:
     assert Day(100, 99, 3_600.0).until(1) == 0
     assert Day(100, 100, 3_600.0).until(1) == 3_600
 
@@ -71,7 +71,7 @@ def test_a_daily_quota_begins_again_at_midnight() -> None:
         (Day(100, 100, 3_599.2), '"daily";q=100;w=86400', '"daily";r=0;t=3600'),
     ],
 )
-def test_the_headers_tell_of_a_window(window: Window, policy: str, limit: str) -> None:
+def test_the_headers_describe_each_window(window: Window, policy: str, limit: str) -> None:
     assert headers((window,)) == {"RateLimit-Policy": policy, "RateLimit": limit}
     assert parsed(policy).keys() == parsed(limit).keys()
 
@@ -81,7 +81,7 @@ def test_without_windows_there_are_no_headers() -> None:
 
 
 @given(window=minutes(), count=st.integers(1, 100))
-def test_retry_after_is_never_earlier_than_the_limit_has_room(window: Minute, count: int) -> None:
+def test_retry_after_is_never_too_early(window: Minute, count: int) -> None:
     if count > window.limit or left(window) >= count:
         return
     told = Exceeded(RATE, count, window.limit, window.until(count), (window,)).headers

@@ -66,7 +66,7 @@ async def attempted(of: Claimed, outcome: str = "sent", code: int | None = 250) 
     return result
 
 
-def test_attempts_that_run_at_the_same_time_keep_to_their_own_traces(made: Spans) -> None:
+def test_concurrent_attempts_stay_in_their_own_traces(made: Spans) -> None:
     async def attempts() -> list[Settlement]:
         return await asyncio.gather(*(attempted(notification(id, trace(id))) for id in (1, 2, 3)))
 
@@ -97,7 +97,7 @@ def test_an_attempt_lasts_until_it_is_recorded_by_one_statement_for_all(made: Sp
     assert [told(span)["notification.claim"] for span in (first, second)] == [1, 2]
 
 
-def test_an_attempt_tells_its_outcome_by_codes_and_not_by_words(made: Spans) -> None:
+def test_the_span_of_an_attempt_has_codes_and_no_reply_text(made: Spans) -> None:
     with spans.recording([asyncio.run(attempted(notification(1, trace(1), retry_count=2), "deferred", 451))]):
         pass
 
@@ -144,7 +144,7 @@ def test_an_attempt_that_is_cancelled_ends_with_all_within_it(made: Spans) -> No
     assert attempt.name == "process notifications"
 
 
-def test_an_attempt_that_breaks_tells_the_type_of_the_error_alone(made: Spans) -> None:
+def test_the_span_of_a_failed_attempt_has_only_the_type_of_the_error(made: Spans) -> None:
     with pytest.raises(ValueError, match="private"), spans.attempt(notification(1, trace(1))):
         raise ValueError(PRIVATE)
 
@@ -194,14 +194,14 @@ def test_a_claimed_callback_belongs_to_the_trace_of_its_notification(made: Spans
     assert trace_of(made.one("UPDATE notifications")) == f"{5:032x}"
 
 
-def test_a_callback_that_cannot_be_traced_is_claimed_all_the_same(made: Spans) -> None:
+def test_a_callback_with_a_malformed_trace_context_is_still_claimed(made: Spans) -> None:
     callback = notification(7, type=CALLBACK, queue=CALLBACK, callback_id=1)
     with mock.patch("actors.spans.traces.of_subjects", side_effect=ValueError), mock.patch("actors.spans.connection"):
         assert spans.claimed([[callback]], time.time_ns()) == [[callback]]
     assert made.all == ()
 
 
-def test_a_callback_carries_its_context_on_and_tells_the_host_alone(made: Spans) -> None:
+def test_a_callback_sends_its_trace_context_and_records_only_the_host(made: Spans) -> None:
     secret = "https://user:secret@hooks.example/secret?secret=1#secret"
     with spans.attempt(notification(7, trace(5), type=CALLBACK, queue=CALLBACK)) as attempt, spans.post(secret) as span:
         headers = tracing.headers(span)

@@ -1,4 +1,5 @@
-"""Services that Apprise knows. It does not tell why a message failed, and it may connect to anything."""
+"""Services that are reached through Apprise. Apprise does not report why a message failed, and may connect to
+anything."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Documents of chat messages: what the schema cannot check, and what is stored."""
+"""Read documents of chat messages: checks beyond the schema, and the stored form."""
 
 from __future__ import annotations
 

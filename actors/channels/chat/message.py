@@ -1,4 +1,4 @@
-"""Message of a notification, and how long each service lets its text be."""
+"""Message of a notification, and the longest text of each service."""
 
 from __future__ import annotations
 
@@ -36,7 +36,8 @@ class Message(NamedTuple):
 
 
 def excess(kind: str, subject: str, text: str) -> str | None:
-    """Return why a text is too long for a service, or None. It continues a sentence that begins with the field."""
+    """Return the end of a sentence that says that a text is too long for a service, or None. The sentence begins with
+    the field."""
     longest, length = LONGEST.get(kind), len(subject) + len(text)
     if longest is None or length <= longest:
         return None

@@ -24,7 +24,8 @@ _ERRORS: dict[str, type[Undelivered]] = {
 
 
 def request(message: Message, destination: Address) -> Request:
-    """Return the request that posts a message. Its text cannot mention anybody; what `data` has is the client's."""
+    """Return the request that posts a message. Its text cannot mention anybody; `data` is sent as the client gave
+    it."""
     body = {**message.data, "text": escaped(message.titled("*"))}
     return Request(destination.url, HEADERS, orjson.dumps(body))
 

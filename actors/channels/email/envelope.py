@@ -27,13 +27,13 @@ def commands(mail: Mail, *, dsn: bool = False) -> Iterator[str]:
 def mail_command(mail: Mail, *, dsn: bool = False) -> str:
     """Return MAIL, with the parameters for a mail that needs SMTPUTF8 (RFC 6531) and for reports (RFC 3461)."""
     utf8 = " SMTPUTF8 BODY=8BITMIME" if mail.utf8 else ""
-    reports = f" RET=HDRS ENVID={mail.envelope_id}" if dsn and mail.envelope_id else ""
-    return f"MAIL FROM:<{mail.return_path or mail.sender}>{utf8}{reports}"
+    reports = f" RET=HDRS ENVID={mail.identity.token}" if dsn and mail.identity else ""
+    return f"MAIL FROM:<{mail.return_path}>{utf8}{reports}"
 
 
 def rcpt_command(mail: Mail, recipient: str, *, dsn: bool = False) -> str:
     """Return RCPT. ORCPT repeats the address in reports, also after an alias was expanded."""
-    if not (dsn and mail.envelope_id and recipient.isascii()):
+    if not (dsn and mail.identity and recipient.isascii()):
         return f"RCPT TO:<{recipient}>"
     return f"RCPT TO:<{recipient}> ORCPT=rfc822;{_xtext(recipient)}"
 

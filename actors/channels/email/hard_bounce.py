@@ -14,10 +14,8 @@ conversation. So in doubt a refusal is not a hard bounce. These never are:
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 
-from actors.channels import Receipt, Refused, printable
+from actors.channels import Receipt, Refused, Undelivered, printable
 from actors.channels.email.mailboxes import on_the_wire
 from actors.channels.email.refusals import plain
 from db.records import Claimed
@@ -89,17 +87,13 @@ _DISAGREES = re.compile(
 )
 
 
-@contextmanager
-def noting_hard_bounces(notification: Claimed) -> Iterator[None]:
+def note_hard_bounce(notification: Claimed, refusal: Undelivered) -> None:
     """Let a refusal that is a hard bounce say that the recipient is to be suppressed."""
     try:
-        yield
-    except Refused as refused:
-        try:
-            refused.suppress = 0 if is_hard_bounce(notification, refused.receipt) else None
-        except Exception:  # The attempt was made and must be recorded.
-            log.exception("attempt.not_judged", id=notification.id)
-        raise
+        if isinstance(refusal, Refused) and is_hard_bounce(notification, refusal.receipt):
+            refusal.suppress = 0
+    except Exception:  # The attempt was made and must be recorded.
+        log.exception("attempt.not_judged", id=notification.id)
 
 
 def is_hard_bounce(notification: Claimed, refusal: Receipt) -> bool:

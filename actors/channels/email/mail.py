@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from actors.channels import Deferred, Refused
 from actors.channels.email import headers
+from actors.channels.email.identity import Identity, unique
 from actors.channels.email.mailboxes import Mailbox, on_the_wire
 from actors.channels.email.mime import Attached, body, mixed
 from db.records import Claimed
@@ -23,16 +24,19 @@ class Mail(NamedTuple):
     """Mail with its envelope.
 
     `content` has CRLF line ends and is not dot-stuffed yet. `utf8`: the server must offer SMTPUTF8 (RFC 6531).
-    `return_path`: the sender of the envelope, if it is not `sender`. `envelope_id`: the ENVID for a server that offers
-    DSN (RFC 3461).
+    `identity`: the marks by which reports about it are recognised.
     """
 
     sender: str
     recipients: tuple[str, ...]
     content: bytes
     utf8: bool
-    return_path: str = ""
-    envelope_id: str = ""
+    identity: Identity | None = None
+
+    @property
+    def return_path(self) -> str:
+        """The sender of the envelope."""
+        return (self.identity and self.identity.return_path) or self.sender
 
 
 def compose(
@@ -40,39 +44,30 @@ def compose(
     sender: Mailbox,
     contents: Sequence[bytes] = (),
     leave: str | None = None,
-    mark: str | None = None,
+    identity: Identity | None = None,
 ) -> Mail:
     """Return the mail of a notification. Every attempt gives the same bytes.
 
     `contents`: the contents of the attachments, in their order. `leave`: the URL for unsubscribing, used if the
-    notification asks for our own link. `mark`: the local part of the Message-ID, by default `unique`.
+    notification asks for our own link. `identity`: the marks of the mail; by default its Message-ID is `unique`.
 
     Raises:
         Refused: A recipient is not a valid address, or attachments are missing.
         Deferred: The notification asks for our own link, but `leave` is None.
     """
-    mark = mark or unique(notification)
+    mark = identity.mark if identity else unique(notification)
     try:
         recipient = on_the_wire(notification.recipient)
         if notification.mail is not None:
             given = linked(notification.mail, leave)
-            return _compose_more(notification, given, recipient, sender, contents, mark)
+            return _compose_more(notification, given, recipient, sender, contents, mark)._replace(identity=identity)
     except ValueError as error:
         raise Refused(str(error), phase="compose") from None
     lines = _lines(_header(notification, sender, recipient, mark))
     # Only an address with a non-ASCII local part needs SMTPUTF8 (RFC 6531, 6532); everything else is encoded.
     utf8 = not lines.isascii()
     content = body(notification.message, notification.html, f"=_{mark}")
-    return Mail(sender.address, (recipient,), lines.encode() + content, utf8)
-
-
-def unique(notification: Claimed) -> str:
-    """Return the unique part of the Message-ID (RFC 5322, section 3.6.4).
-
-    It is the same in every attempt, so that a mail system can drop a second copy. It contains the time of creation, so
-    that two installations may send for the same domain.
-    """
-    return f"{notification.id}.{round(notification.created_at.timestamp() * 1_000_000):x}"
+    return Mail(sender.address, (recipient,), lines.encode() + content, utf8, identity)
 
 
 def _compose_more(  # noqa: PLR0913, PLR0917 - `compose` has all of them at hand

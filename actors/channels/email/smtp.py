@@ -9,11 +9,9 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import deque
-from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from math import inf
-from typing import Self, TypeVar
+from typing import Self
 
 from actors import spans
 from actors.channels import ProviderDown
@@ -27,8 +25,6 @@ from actors.channels.email.smtp_socket import Stop
 from runtime import tracing
 from settings.smtp import SmtpSettings
 from settings.smtp_url import SmtpServer
-
-T = TypeVar("T")
 
 CONNECTION_AGE = 300.0  # seconds after which a connection is replaced
 QUIT_TIMEOUT = 1.0  # seconds; nothing depends on the reply
@@ -112,8 +108,7 @@ class Connection(Session):
         """Begin a mail, and return the reply to MAIL."""
         self._smtp.encoding = "utf-8" if mail.utf8 else "ascii"
         self.mails += 1
-        line = partial(mail_command, dsn=self.offers("dsn"))
-        reply = self._at_hand() or await spans.phase("MAIL", self._server, self._next("mail", line, mail))
+        reply = self._at_hand() or await self._asked("mail", mail_command(mail, dsn=self._dsn))
         self._invited_by = time.monotonic() + max(self._settings.timeout, self._settings.data_timeout)
         return reply
 
@@ -124,12 +119,11 @@ class Connection(Session):
         """
         if time.monotonic() > self._invited_by:
             raise Dropped("rcpt", "the answers to all recipients took too long")
-        line = partial(rcpt_command, mail, dsn=self.offers("dsn"))
-        return self._at_hand() or await spans.phase("RCPT", self._server, self._next("rcpt", line, recipient))
+        return self._at_hand() or await self._asked("rcpt", rcpt_command(mail, recipient, dsn=self._dsn))
 
     async def data(self) -> Reply:
         """Return the reply to DATA."""
-        return self._at_hand() or await spans.phase("DATA", self._server, self._next("data", str, DATA))
+        return self._at_hand() or await self._asked("data", DATA)
 
     async def content(self, content: bytes, next_mail: Mail | None = None) -> Reply:
         """Send the content, and the envelope of the `next_mail` mail with it; return the reply to the content.
@@ -182,7 +176,7 @@ class Connection(Session):
 
     def _go_ahead(self, mail: Mail) -> bytes:
         """Return the commands of a mail's envelope as octets. Their replies are due from now on."""
-        self._unread.extend(envelope.commands(mail, dsn=self.offers("dsn")))
+        self._unread.extend(envelope.commands(mail, dsn=self._dsn))
         self.pipelined = mail
         return ("\r\n".join(self._unread) + "\r\n").encode("utf-8" if mail.utf8 else "ascii")
 
@@ -190,7 +184,7 @@ class Connection(Session):
         """Read the replies to pipelined commands. If the server accepts DATA, end the mail with an empty content."""
         while self._unread:
             line = self._unread[0]
-            kind = (await self._next("rset", str, line)).code // 100
+            kind = (await self._next("rset", line)).code // 100
             if kind == 2 and DATA in self._unread:  # A recipient was accepted, and must not get an empty mail.
                 raise Dropped("rset", "out of step")
             if kind == 3:
@@ -208,9 +202,12 @@ class Connection(Session):
             self._unread.popleft()
         return reply
 
-    async def _next(self, phase: str, line: Callable[[T], str], about: T) -> Reply:
+    async def _asked(self, phase: str, line: str) -> Reply:
+        return await spans.phase(phase.upper(), self._server, self._next(phase, line))
+
+    async def _next(self, phase: str, line: str) -> Reply:
         """Return the reply to a command of the envelope, which is sent now unless it was pipelined."""
         if not self._unread:
-            return await self._say(phase, line(about))
+            return await self._say(phase, line)
         self._unread.popleft()
         return await self._hear(phase)

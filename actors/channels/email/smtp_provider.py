@@ -16,6 +16,7 @@ from actors.channels import (
 from actors.channels.connections import Connections
 from actors.channels.email.identity import Identities
 from actors.channels.email.mail import Mail, compose
+from actors.channels.email.mail_senders import MailSenders
 from actors.channels.email.mailboxes import mail_from
 from actors.channels.email.refusals import says_too_many
 from actors.channels.email.signer import Signer
@@ -23,6 +24,7 @@ from actors.channels.email.smtp import Connection
 from actors.channels.email.smtp_sender import SmtpSender
 from actors.channels.email.smtp_socket import Stop
 from actors.channels.email.unsubscribing import url
+from actors.channels.evidence_sources import EvidenceSources
 from actors.channels.lease import ConnectionLease
 from actors.channels.rate import SharedRate
 from actors.reports.reference import header
@@ -59,11 +61,14 @@ class SmtpProvider:
         self._server = provider.account
         self._identities = identities and identities.through(self._server.return_path)
         self._reported_by = provider.reports.kind if provider.reports else ""
+        marked = self._identities is not None and bool(self._identities.domain or self._reported_by)
+        self.evidence_sources = EvidenceSources(reports=marked)
         self._signer = signer if provider.account.dkim == "sign" else None
         self._first: asyncio.Future[None] | None = None  # done when the first connection is open or refused
         self.idle = settings.smtp.connection_idle
         self.send_limit = settings.delivery.send_limit(settings.smtp.data_timeout)
         self.own_sender = mail_from(provider.sender or settings.smtp.sender)
+        self.from_domains = MailSenders(self.own_sender.domain)
         self.stopping = Stop()
         self._in_vain, self._in_vain_since = 0, 0.0
 
@@ -155,9 +160,10 @@ class SmtpProvider:
         if self._identities is None:
             return compose(notification, self.own_sender, contents, leave)
         identity = self._identities.of(notification)
-        mail = compose(notification, self.own_sender, contents, leave, identity.mark)
-        content = header(self._reported_by, identity.token) + mail.content
-        return mail._replace(content=content, return_path=identity.return_path, envelope_id=identity.token)
+        mail = compose(notification, self.own_sender, contents, leave, identity)
+        if self._reported_by:
+            mail = mail._replace(content=header(self._reported_by, identity.token) + mail.content)
+        return mail
 
     def blamed(self, mail: Mail) -> type[Undelivered]:
         """Return the exception for a refused sender.

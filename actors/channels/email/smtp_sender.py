@@ -19,7 +19,7 @@ from actors.channels import (
     printable,
 )
 from actors.channels.email.answers import Reply
-from actors.channels.email.hard_bounce import noting_hard_bounces
+from actors.channels.email.hard_bounce import note_hard_bounce
 from actors.channels.email.mail import Mail
 from actors.channels.email.refusals import concerns_this_mail, judge
 from actors.channels.email.smtp import Connection
@@ -45,20 +45,6 @@ class SmtpSender:
         contents: Sequence[bytes] = (),
         next_notification: Claimed | None = None,
     ) -> Receipt:
-        with noting_hard_bounces(notification):
-            return await self._send(notification, begin, contents, next_notification)
-
-    async def hang_up(self) -> None:
-        if self._connection is not None:
-            await self._drop(self._connection)
-
-    async def _send(
-        self,
-        notification: Claimed,
-        begin: Begin,
-        contents: Sequence[bytes],
-        next_notification: Claimed | None,
-    ) -> Receipt:
         if self._pipelined is not None and self._pipelined[0] is notification:
             mail = self._pipelined[1]
         else:
@@ -73,21 +59,34 @@ class SmtpSender:
             raise
         except Undelivered as refusal:
             if not connection.reused or concerns_this_mail(refusal) or not self._email.try_anew:
+                note_hard_bounce(notification, refusal)
                 raise
             # Perhaps the server accepts no more mails over one connection; try a new one.
             await self._drop(connection)
-            receipt = await self._send_anew(connection.mails - 1, mail, limit, begin, next_notification)
+            carried = connection.mails - 1
+            receipt = await self._send_anew(carried, notification, mail, limit, begin, next_notification)
         self._email.limits.took()
         return receipt
 
-    async def _send_anew(
-        self, carried: int, mail: Mail, limit: float, begin: Begin, next_notification: Claimed | None
+    async def hang_up(self) -> None:
+        if self._connection is not None:
+            await self._drop(self._connection)
+
+    async def _send_anew(  # noqa: PLR0913, PLR0917
+        self,
+        carried: int,
+        notification: Claimed,
+        mail: Mail,
+        limit: float,
+        begin: Begin,
+        next_notification: Claimed | None,
     ) -> Receipt:
         """Send a mail over a new connection after one that had `carried` that many mails refused it."""
         try:
             receipt = await self._converse(await self._ready(mail, limit), mail, limit, begin, next_notification)
-        except Undelivered:
+        except Undelivered as refusal:
             self._email.tried_anew(in_vain=True)
+            note_hard_bounce(notification, refusal)
             raise
         self._email.tried_anew(in_vain=False)
         self._email.limits.own.spent(carried, time.monotonic())

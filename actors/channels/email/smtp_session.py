@@ -34,7 +34,7 @@ class Session:
     def __init__(self, smtp: Client, settings: SmtpSettings, server: SmtpServer) -> None:
         self._smtp, self._settings, self._server = smtp, settings, server
         self._extensions: dict[str, str] = {}  # parameters from the answer to EHLO, by keyword in lower case
-        self._pipelines = False
+        self._pipelines = self._dsn = False
         self.most = inf  # octets that a mail may have (RFC 1870); infinite if the server announces no fixed limit
 
     async def begin(self) -> None:
@@ -102,13 +102,12 @@ class Session:
             await self._smtp.say(f"EHLO {name}\r\n".encode("ascii"), 1)
             hello, (_, *lines) = await self._smtp.hear_lines()
             self._extensions = _extensions(lines) if hello.code // 100 == 2 else {}
-            if not self._server.dsn:
-                self._extensions.pop("dsn", None)
             # RFC 5321, section 3.2: a server that refuses EHLO may accept HELO.
             if hello.code >= 500 and self._smtp.sock is not None and not self._needs_extensions:
                 hello = await self._smtp.command(f"HELO {name}")
         _demand("ehlo", hello)
         self._pipelines = self._settings.pipelining == "auto" and self.offers("pipelining")
+        self._dsn = self._server.dsn and self.offers("dsn")
         told = self._extensions.get("size", "")
         self.most = int(told) if told.isascii() and told.isdecimal() and 0 < len(told) < 20 and int(told) else inf
 

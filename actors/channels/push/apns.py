@@ -74,13 +74,13 @@ def judge(answer: Answer, notification: Claimed) -> Receipt:
 
 
 def provider_token(account: PushAccount, key: EllipticCurvePrivateKey, now: float) -> str:
-    """Return the token that says who we are. It is the same for TOKEN_KEPT seconds, in every process."""
+    """Return the token that identifies our account. It is the same for TOKEN_KEPT seconds, in every process."""
     issued = int(now) // TOKEN_KEPT * TOKEN_KEPT - CLOCK_AHEAD
     return es256({"kid": account.key}, {"iss": account.team, "iat": issued}, key)
 
 
 class ApnsConnection:
-    """What each sender has of the one connection to Apple."""
+    """Access of one sender to the connection to Apple that all senders share."""
 
     def __init__(self, client: Http2Client, token: ProviderToken) -> None:
         self._client, self._token = client, token

@@ -1,4 +1,4 @@
-"""Read the documents of push messages: what a JSON Schema cannot check, and what is stored and shown."""
+"""Read documents of push messages: checks beyond the schema, and the stored and shown form."""
 
 from __future__ import annotations
 

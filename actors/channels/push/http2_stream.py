@@ -19,7 +19,8 @@ class NotProcessed(NoAnswer):
 
 
 class Stream:
-    """One request and its answer. `written`: all of it is with the connection; `sent`: and with the system."""
+    """Request and its answer. `written`: the connection has taken the whole request; `sent`: the operating system has,
+    too."""
 
     def __init__(self, id: int, body: bytes) -> None:
         self.id = id

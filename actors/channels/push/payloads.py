@@ -1,4 +1,5 @@
-"""What a notification becomes at each push service: pure functions, which give the same in every attempt."""
+"""Compose the message of a notification for each push service. All functions are pure: every attempt gets the same
+message."""
 
 from __future__ import annotations
 
@@ -31,7 +32,7 @@ class Push(NamedTuple):
 
     @classmethod
     def of(cls, notification: Claimed) -> Push:
-        """Return the message that a notification becomes."""
+        """Return the message of a notification."""
         id = str(notification.id)
         return cls(
             id=id,
@@ -51,7 +52,7 @@ class Push(NamedTuple):
         return None if self.expires_at is None else int(self.expires_at.timestamp())
 
     def ttl(self, now: float) -> int | None:
-        """Return the seconds from `now` until it is too late, at most LONGEST; None if it never is."""
+        """Return the seconds from `now` until the message expires, at most LONGEST; None if it never does."""
         return None if self.expiration is None else max(0, min(LONGEST, int(self.expiration - now)))
 
 

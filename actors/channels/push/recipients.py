@@ -19,7 +19,7 @@ _SHOWN = 6  # characters of a token that logs show
 
 
 def kind_of(recipient: str) -> str:
-    """Return the kind of a recipient: one of KINDS, or what stands in its place."""
+    """Return the kind of a recipient: the text before the colon, normally one of KINDS."""
     return recipient.partition(":")[0]
 
 
@@ -56,7 +56,7 @@ def normalised(recipient: str, networks: Sequence[Network]) -> str:
 
 
 def masked(recipient: str) -> str:
-    """Return a recipient for logs, without what would be enough to send to it."""
+    """Return a recipient for logs, without the part that would allow sending to it."""
     kind, _, token = recipient.partition(":")
     if kind == "webpush":
         return f"webpush:{urlsplit(token).scheme}://{urlsplit(token).hostname}/..."

@@ -1,4 +1,4 @@
-"""The push services behind one interface: what to send, over which connection, and what the answer means."""
+"""The push services behind one interface: requests, connections, and the meaning of answers."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def push_account(provider: Provider) -> PushAccount:
 
 
 class Connection(Protocol):
-    """What one sender uses to reach a service."""
+    """Connection of one sender to a service."""
 
     async def post(self, request: Request, begin: Begin) -> Answer:
         """POST once. `begin` is awaited just before the request is sent; if it returns False, nothing is sent.

@@ -81,7 +81,7 @@ def origin(url: str) -> str:
 
 
 class Vapid:
-    """Says to push services who we are (RFC 8292): `key` signs a token for each server, which is kept for an hour."""
+    """Identifies us to push services (RFC 8292): `key` signs a token for each server, which is kept for an hour."""
 
     def __init__(self, account: PushAccount, key: EllipticCurvePrivateKey) -> None:
         self._contact, self._key = f"mailto:{account.contact}", key

@@ -1,4 +1,4 @@
-"""Documents of text messages: checks beyond the schema, and what is stored of them."""
+"""Read documents of text messages: checks beyond the schema, and the stored form."""
 
 from __future__ import annotations
 

@@ -16,7 +16,8 @@ OPTED_OUT = 1  # the place of the pair of number and sender in `addresses` of a 
 class Text(NamedTuple):
     """Message to be sent. `sender`: empty if the provider chooses one. `chosen`: the client has named the sender.
 
-    `reference`: an id that is the same in every attempt. `now`: for signatures.
+    `reference`: an id that is the same in every attempt. `now`: for signatures. `token`: proves that a report is about
+    it; empty if reports are not recognised. `report_url`: where the provider is to send reports; empty if nowhere.
     """
 
     to: str
@@ -25,6 +26,8 @@ class Text(NamedTuple):
     chosen: bool
     reference: str
     now: datetime
+    token: str = ""
+    report_url: str = ""
 
     @property
     def blamed(self) -> type[Undelivered]:
@@ -51,7 +54,7 @@ def compose(notification: Claimed, own_sender: str, now: datetime) -> Text:
 
 
 def pair(number: str, sender: str) -> str:
-    """Return the address that suppresses a number for one sender: who answers STOP to one may still hear from others.
+    """Return the address that suppresses a number for one sender only: STOP to one sender does not stop the others.
 
     It is in lower case, as all addresses on the suppression list.
     """

@@ -36,6 +36,7 @@ _CODES: dict[object, type[Undelivered]] = {
     21605: Refused,  # too long
     21606: SenderRefused,
     21608: Refused,  # not verified, with a trial account
+    21609: ProviderDown,  # the address for status callbacks, which is made of PUBLIC_URL
     21610: OptedOut,
     21611: Throttled,  # the queue of the sender is full
     21612: Refused,  # this sender does not reach this recipient
@@ -63,7 +64,8 @@ _CODES: dict[object, type[Undelivered]] = {
 def request(text: Text, account: HttpAccount) -> Request:
     """Return the request."""
     sender = "MessagingServiceSid" if is_service(text.sender) else "From"
-    body = urlencode({"To": text.to, sender: text.sender, "Body": text.body})
+    reports = {"StatusCallback": text.report_url} if text.report_url else {}
+    body = urlencode({"To": text.to, sender: text.sender, "Body": text.body, **reports})
     credentials = b64encode(f"{account.key}:{account.secret}".encode()).decode()
     headers = {"Content-Type": "application/x-www-form-urlencoded", "Authorization": f"Basic {credentials}"}
     return Request(f"{account.url}/Messages.json", headers, body.encode())

@@ -1,4 +1,4 @@
-"""Vonage, formerly Nexmo: POST /sms/json. It answers 200 also for what it refuses, with a status for each segment."""
+"""Vonage, formerly Nexmo: POST /sms/json. It answers 200 to refused messages too, with a status for each segment."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def request(text: Text, account: HttpAccount) -> Request:
         "to": text.to.removeprefix("+"),
         "text": text.body,
         "type": "unicode" if text.is_unicode else "text",
-        "client-ref": text.reference,
+        "client-ref": text.token or text.reference,  # comes back in receipts
     }
     headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
     return Request(f"{account.url}/sms/json", headers, urlencode(fields).encode())

@@ -1,1 +1,1 @@
-"""Callback channel: signed POSTs to the clients' own endpoints."""
+"""Webhooks and callbacks: signed POST requests to the clients' own servers."""

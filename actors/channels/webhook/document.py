@@ -1,4 +1,4 @@
-"""Documents of webhooks: what the schema cannot check, and what is stored."""
+"""Read documents of webhooks: checks beyond the schema, and the stored form."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ async def fetch(url: str) -> bytes:
     """Return what an https URL answers with 200. Redirects and proxies are not used.
 
     Raises:
-        OSError: It cannot be had, or is too large.
+        OSError: It cannot be fetched, or is too large.
     """
     async with asyncio.timeout(TIMEOUT):
         return await asyncio.to_thread(_get, url)

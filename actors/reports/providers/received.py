@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 
 
 class Received(NamedTuple):
-    """One request, as it arrived. Everything in it may be forged.
+    """Request as it arrived. Everything in it may be forged.
 
     `url`: the whole address that the provider was given, with its query, as PUBLIC_URL and the path make it; not the
     address that a proxy calls. `at`: when the request arrived, aware.

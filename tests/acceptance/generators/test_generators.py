@@ -70,7 +70,7 @@ def sends(world: World) -> Sends:
     return check
 
 
-def test_the_linter_of_openapi_documents_has_nothing_to_say(document: Path) -> None:
+def test_the_linter_of_openapi_documents_finds_no_fault(document: Path) -> None:
     """Redocly, with its recommended rules."""
     said = run(node_tool("redocly"), "lint", "--format=json", document, cwd=document.parent, REDOCLY_TELEMETRY="off")
 
@@ -78,7 +78,7 @@ def test_the_linter_of_openapi_documents_has_nothing_to_say(document: Path) -> N
     assert found["problems"] == []
 
 
-def test_openapi_typescript(document: Path, sends: Sends) -> None:
+def test_openapi_typescript_makes_types_that_compile(document: Path, sends: Sends) -> None:
     node_project(document.parent, "openapi_typescript.ts")
     said = run(node_tool("openapi-typescript"), document, "-o", "generated.ts", cwd=document.parent)
 
@@ -86,7 +86,7 @@ def test_openapi_typescript(document: Path, sends: Sends) -> None:
     sends("node", compiled(document.parent), cwd=document.parent)
 
 
-def test_hey_api(document: Path, sends: Sends) -> None:
+def test_hey_api_makes_a_client_that_works(document: Path, sends: Sends) -> None:
     node_project(document.parent, "hey_api.ts")
     shutil.copy(HERE / "hey_api.config.mjs", document.parent)
     said = run(node_tool("openapi-ts"), "-f", "hey_api.config.mjs", cwd=document.parent)
@@ -95,7 +95,7 @@ def test_hey_api(document: Path, sends: Sends) -> None:
     sends("node", compiled(document.parent), cwd=document.parent)
 
 
-def test_openapi_python_client(document: Path, sends: Sends) -> None:
+def test_openapi_python_client_makes_a_client_that_works(document: Path, sends: Sends) -> None:
     target = document.parent / "generated"
     generate = ("openapi-python-client", "generate", "--meta", "none", "--path", document, "--output-path", target)
     said = run(*generate, cwd=document.parent)
@@ -106,7 +106,7 @@ def test_openapi_python_client(document: Path, sends: Sends) -> None:
     sends(sys.executable, "openapi_python_client.py", cwd=document.parent)
 
 
-def test_openapi_generator_for_go(document: Path, sends: Sends) -> None:
+def test_openapi_generator_makes_a_client_for_go_that_works(document: Path, sends: Sends) -> None:
     needed("java", "default-jre-headless")
     go = needed("go", "golang-go")
     generate = ("openapi-generator-cli", "generate", "-g", "go", "-i", document, "-o", "client", *GO_MODULE)

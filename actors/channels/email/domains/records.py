@@ -26,7 +26,7 @@ class Wanted(NamedTuple):
 
     @property
     def place(self) -> str:
-        """Its type and name, which no other record of the domain has."""
+        """Type and name of the record, which identify it within the domain."""
         return f"{self.type} {self.name}"
 
 
@@ -42,7 +42,7 @@ class Envelope(NamedTuple):
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
-        """Return what these settings say."""
+        """Return the envelopes that these settings give."""
         return cls(settings.domains.spf_include, settings.reports.return_path_domain)
 
 

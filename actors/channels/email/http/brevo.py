@@ -78,7 +78,7 @@ def judge(answer: Answer, blamed: type[Undelivered]) -> Receipt:
 
 
 def _faults(mail: Fields) -> Iterator[str]:
-    """Yield what this API cannot do of what the mail needs. It would leave it out or garble it without a word."""
+    """Yield the features of the mail that this API lacks. It would drop or garble them silently."""
     for name, value in mail.headers.items():
         if not name.lower().startswith("x-"):
             yield f"the mail has the header {name}, which is not an X- header"

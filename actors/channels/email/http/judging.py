@@ -32,5 +32,6 @@ def refusal(
 
 
 def by_words(text: str, blamed: type[Undelivered]) -> type[Undelivered]:
-    """Return what the words of a refusal mean, as in SMTP: Refused, unless they are about our account or our rate."""
+    """Return the error for the text of a refusal, as in SMTP: Refused, unless the text is about our account or our
+    rate."""
     return judge_words("content", Reply(550, None, unquoted(text)), blamed)

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 from actors.channels import ProviderDown, Refused, Undelivered, printable
 from actors.channels.email import headers
-from actors.channels.email.identity import Identity
-from actors.channels.email.mail import Mail, attached, compose, linked, more_headers, unique
+from actors.channels.email.identity import Identity, unique
+from actors.channels.email.mail import Mail, attached, compose, linked, more_headers
 from actors.channels.email.mailboxes import CONTROL, Mailbox, on_the_wire
 from actors.channels.email.mime import Attached
 from db.records import Claimed
@@ -81,8 +81,7 @@ class Outgoing(NamedTuple):
         Raises:
             Undelivered: The mail cannot be composed, or an address needs SMTPUTF8.
         """
-        mark = self.identity.mark if self.identity else None
-        mail = compose(self.notification, self.own_sender, self.contents, self.leave, mark)
+        mail = compose(self.notification, self.own_sender, self.contents, self.leave, self.identity)
         if mail.utf8:
             addresses = (mail.sender, *mail.recipients)
             raise self._not_ascii(provider, next((one for one in addresses if not one.isascii()), "an address"))

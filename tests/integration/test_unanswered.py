@@ -1,0 +1,398 @@
+"""Notifications with `hold` that wait for evidence: what moves them, what leaves them, what crashes leave behind."""
+
+from __future__ import annotations
+
+import time
+from uuid import uuid4
+
+import pytest
+
+from db import lifecycle, look_ups, pauses, providers, suppressions, waiting
+from db.database import Unacceptable, connection, rows
+from db.lifecycle import Spacing, evidence, relay
+from db.lifecycle.evidence import Evidence, Waiting
+from db.records import Claimed, EvidenceWait, Settlement, Times
+from db.suppressions import Entry
+from tests.integration.rows import CLIENT, GRACE, WORKER, alive, attempt, draft, history, in_seconds, row, status
+
+pytestmark = pytest.mark.usefixtures("store")
+
+PROVIDER = "mail:25"
+SPACING = Spacing(5, 10, 60)
+
+
+def in_doubt(wait: float = 900, *, failover: str = "safe", doubted: bool = True) -> Claimed:
+    """A notification with `hold` whose content is about to go out."""
+    [stored] = lifecycle.accept([draft()._replace(on_uncertain="hold", failover=failover)], GRACE)
+    [held] = lifecycle.claim([stored.id], WORKER)
+    if doubted:
+        doubt(held, wait)
+    return held
+
+
+def doubt(held: Claimed, wait: float = 900) -> bool:
+    return bool(lifecycle.doubt([(held.id, held.claim)], {held.id: EvidenceWait(wait, PROVIDER)}))
+
+
+def settle(settlement: Settlement) -> bool:
+    return bool(lifecycle.settle([settlement], GRACE, time.monotonic()))
+
+
+def awaiting(wait: float = 900) -> Claimed:
+    held = in_doubt(wait)
+    assert settle(lifecycle.awaiting(held, attempt("uncertain", "no answer")))
+    return held
+
+
+def over(id: int) -> None:
+    """Let the time for evidence be over."""
+    rows(
+        "UPDATE notifications SET evidence_until = now() - interval '1 second',"
+        " next_attempt_at = CASE WHEN status = 'pending' THEN now() - interval '1 second' END WHERE id = %s",
+        id,
+    )
+
+
+def rescue() -> list[int]:
+    return lifecycle.rescue(alive(uuid4(), steady_for=100), 30, 600, 5, 100)
+
+
+def prove(id: int, kind: str = "taken") -> bool:
+    klass = "policy" if kind == "bounced" else None
+    said = Evidence(id, 7, PROVIDER, kind, False, "a@example.com", klass, None, "so", None, None)
+    evidence.record(said)
+    return evidence.apply(Waiting(id, said.digest))
+
+
+def replayed() -> list[int]:
+    return lifecycle.replay([PROVIDER], SPACING, 10)
+
+
+# processing -> pending, waiting
+
+
+def test_an_attempt_without_an_answer_waits_for_evidence_and_is_bound_to_its_provider() -> None:
+    stored = row(awaiting().id)
+    assert (stored["status"], stored["attempt_count"], stored["bound_provider"]) == ("pending", 1, PROVIDER)
+    assert stored["next_attempt_at"] == stored["evidence_until"]
+    assert in_seconds(880) < stored["evidence_until"] <= in_seconds(900)
+    assert stored["doubt_until"] is None
+    assert stored["last_error"] == "no answer"
+
+
+def test_it_is_bound_to_its_provider_whatever_its_failover_says() -> None:
+    held = in_doubt(failover="always")
+    assert settle(lifecycle.awaiting(held, attempt("uncertain")))
+    assert row(held.id)["bound_provider"] == PROVIDER
+
+
+def test_only_a_row_in_processing_can_begin_to_wait() -> None:
+    held = awaiting()
+    assert not settle(lifecycle.awaiting(held, attempt("uncertain")))
+    assert history(held.id) == ["uncertain"]
+
+
+def test_a_stale_owner_cannot_let_a_row_wait() -> None:
+    held = in_doubt(doubted=False)
+    lifecycle.release([(held.id, held.claim)])
+    lifecycle.claim([held.id], uuid4())
+    assert not doubt(held)
+    assert not settle(lifecycle.awaiting(held, attempt("uncertain")))
+    assert (status(held.id), history(held.id)) == ("processing", [])
+
+
+def test_without_a_recorded_time_it_is_over_at_once() -> None:
+    held = in_doubt(doubted=False)
+    lifecycle.doubt([(held.id, held.claim)])
+    assert settle(lifecycle.awaiting(held, attempt("uncertain")))
+    assert lifecycle.give_up(10) == [held.id]
+
+
+@pytest.mark.parametrize("outcome", ["deferred", "released", "postponed"])
+def test_an_attempt_that_the_provider_certainly_did_not_take_does_not_wait(outcome: str) -> None:
+    held = in_doubt()
+    if outcome == "deferred":
+        settle(lifecycle.retry(held, attempt("deferred"), 0))
+    elif outcome == "released":
+        lifecycle.release([(held.id, held.claim)])
+    else:
+        lifecycle.postpone([(held.id, held.claim)], 0, "slower")
+    stored = row(held.id)
+    assert (stored["status"], stored["evidence_until"], stored["doubt_until"]) == ("pending", None, None)
+    assert lifecycle.claim([held.id], WORKER)
+
+
+def test_the_database_refuses_a_wait_without_hold() -> None:
+    held = awaiting()
+    with pytest.raises(Unacceptable), connection():
+        rows("UPDATE notifications SET on_uncertain = 'resend' WHERE id = %s", held.id)
+
+
+# While it waits
+
+
+def test_no_worker_claims_it_before_its_time_is_over_and_none_after_it() -> None:
+    held = awaiting()
+    assert lifecycle.claim([held.id], WORKER) == []
+    over(held.id)
+    assert lifecycle.still_due([held.id]) == [held.id]
+    assert lifecycle.claim([held.id], WORKER) == []
+
+
+def test_the_relay_does_not_enqueue_it() -> None:
+    held = awaiting()
+    over(held.id)
+    assert relay.take_due("normal", GRACE, 0, 100) == []
+
+
+def test_a_pause_and_its_end_leave_it_alone() -> None:
+    held = awaiting()
+    pauses.pause("client", str(CLIENT))
+    assert relay.take_due("normal", GRACE, 0, 100) == []
+    pauses.resume("client", str(CLIENT))
+    assert pauses.bring_back("client", str(CLIENT), 10) == 0
+    assert lifecycle.claim([held.id], WORKER) == []
+
+
+def test_a_suppression_does_not_hide_that_it_may_have_been_sent() -> None:
+    held = awaiting()
+    suppressions.add(CLIENT, Entry("a@example.com"))
+    over(held.id)
+    assert lifecycle.suppress([held.id]) == []
+    assert status(held.id) == "pending"
+
+
+def test_rescue_leaves_it_alone() -> None:
+    held = awaiting()
+    assert rescue() == []
+    assert status(held.id) == "pending"
+
+
+def test_it_says_why_it_waits() -> None:
+    held = awaiting()
+    [*_, reason] = waiting.reasons(held.id, CLIENT, 30, [])
+    assert (reason.kind, reason.name, reason.until) == ("evidence", PROVIDER, row(held.id)["evidence_until"])
+
+
+# pending -> failed
+
+
+def test_it_fails_when_its_time_is_over_and_not_before() -> None:
+    held = awaiting()
+    assert lifecycle.give_up(10) == []
+    over(held.id)
+    assert lifecycle.give_up(10) == [held.id]
+    stored = row(held.id)
+    assert (stored["status"], stored["failure_reason"]) == ("failed", "outcome-unknown")
+    assert stored["evidence_until"] is None
+    assert lifecycle.give_up(10) == []
+
+
+def test_only_what_waits_for_evidence_is_given_up() -> None:
+    [stored] = lifecycle.accept([draft()._replace(on_uncertain="hold")], GRACE)
+    rows("UPDATE notifications SET next_attempt_at = now() - interval '1 day' WHERE id = %s", stored.id)
+    assert lifecycle.give_up(10) == []
+
+
+def test_one_that_expires_meanwhile_fails_as_outcome_unknown() -> None:
+    held = awaiting()
+    rows("UPDATE notifications SET expires_at = now() - interval '1 second' WHERE id = %s", held.id)
+    assert lifecycle.expire(10) == [held.id]
+    assert row(held.id)["failure_reason"] == "outcome-unknown"
+
+
+# -> sent, by evidence
+
+
+@pytest.mark.parametrize("kind", ["taken", "delayed", "delivered", "bounced"])
+def test_evidence_settles_it_while_it_waits(kind: str) -> None:
+    held = awaiting()
+    assert prove(held.id, kind)
+    stored = row(held.id)
+    assert (stored["status"], stored["evidence_until"], stored["attempt_count"]) == ("sent", None, 1)
+    assert stored["delivery_status"] == {"taken": None, "delayed": "unconfirmed"}.get(kind, kind)
+    assert rows("SELECT report_id FROM attempts WHERE notification_id = %s", held.id) == [(7,)]
+    assert lifecycle.give_up(10) == []
+
+
+def test_evidence_settles_it_after_its_time_too() -> None:
+    held = awaiting()
+    over(held.id)
+    lifecycle.give_up(10)
+    assert prove(held.id)
+    assert (status(held.id), row(held.id)["failure_reason"]) == ("sent", None)
+
+
+# What operators do
+
+
+def test_it_can_be_cancelled() -> None:
+    held = awaiting()
+    assert lifecycle.cancel(held.id, CLIENT)
+    assert (status(held.id), row(held.id)["evidence_until"]) == ("cancelled", None)
+    assert not prove(held.id)
+    assert status(held.id) == "cancelled"
+
+
+def test_a_retry_ends_the_wait_and_sends_it_again_through_any_provider() -> None:
+    held = awaiting()
+    assert lifecycle.redrive(held.id, CLIENT, GRACE)
+    stored = row(held.id)
+    assert (stored["evidence_until"], stored["bound_provider"], stored["retry_count"]) == (None, None, 0)
+    [again] = lifecycle.claim([held.id], WORKER)
+    assert again.claim == held.claim + 1
+
+
+def test_it_cannot_be_rescheduled_but_may_get_another_end() -> None:
+    held = awaiting()
+    until = row(held.id)["evidence_until"]
+    assert not lifecycle.reschedule(held.id, CLIENT, Times(sends=True, send_at=None, expires=False, expires_at=None))
+    later = in_seconds(5)
+    assert lifecycle.reschedule(held.id, CLIENT, Times(sends=False, send_at=None, expires=True, expires_at=later))
+    stored = row(held.id)
+    assert (stored["expires_at"], stored["next_attempt_at"], stored["evidence_until"]) == (later, until, until)
+
+
+# pending -> pending, due again
+
+
+def test_a_provider_that_recognises_a_repetition_gets_it_again() -> None:
+    held = awaiting()
+    assert replayed() == [held.id]
+    assert in_seconds(8) < row(held.id)["next_attempt_at"] <= in_seconds(10)
+    assert replayed() == []
+    rows("UPDATE notifications SET next_attempt_at = now(), dispatch_after = now() WHERE id = %s", held.id)
+    assert [due.id for due in relay.take_due("normal", GRACE, 0, 100)] == [held.id]
+    [again] = lifecycle.claim([held.id], WORKER)
+    assert (again.bound_provider, again.retry_count) == (PROVIDER, 1)
+
+
+@pytest.mark.parametrize("reason", ["provider", "attempts", "time", "over"])
+def test_what_must_not_be_repeated_is_not_due_again(reason: str) -> None:
+    held = awaiting(5 if reason == "time" else 900)
+    if reason == "over":
+        over(held.id)
+    names = ["other"] if reason == "provider" else [PROVIDER]
+    attempts = 1 if reason == "attempts" else 5
+    assert lifecycle.replay(names, SPACING._replace(attempts=attempts), 10) == []
+
+
+def replaying() -> Claimed:
+    """One that is being sent again."""
+    held = awaiting()
+    assert replayed() == [held.id]
+    rows("UPDATE notifications SET next_attempt_at = now() WHERE id = %s", held.id)
+    [again] = lifecycle.claim([held.id], WORKER)
+    return again
+
+
+def test_a_repetition_that_is_answered_settles_it() -> None:
+    again = replaying()
+    assert doubt(again)
+    assert settle(lifecycle.sent(again, attempt()))
+    assert (status(again.id), row(again.id)["evidence_until"]) == ("sent", None)
+    assert history(again.id) == ["uncertain", "sent"]
+
+
+def test_repetitions_do_not_extend_the_time() -> None:
+    again = replaying()
+    until = row(again.id)["evidence_until"]
+    assert doubt(again, 9_000)
+    assert settle(lifecycle.awaiting(again, attempt("uncertain")))
+    assert row(again.id)["evidence_until"] == until
+
+
+@pytest.mark.parametrize("outcome", ["deferred", "released", "postponed"])
+def test_a_repetition_that_is_put_off_still_waits_for_evidence(outcome: str) -> None:
+    again = replaying()
+    until = row(again.id)["evidence_until"]
+    if outcome == "deferred":
+        settle(lifecycle.retry(again, attempt("deferred"), 0))
+    elif outcome == "released":
+        lifecycle.release([(again.id, again.claim)])
+    else:
+        lifecycle.postpone([(again.id, again.claim)], 0, "slower")
+    assert row(again.id)["evidence_until"] == until
+    assert lifecycle.claim([again.id], WORKER)
+
+
+def test_no_repetition_begins_after_its_time() -> None:
+    again = replaying()
+    over(again.id)
+    assert not doubt(again)
+
+
+# Crashes
+
+
+def test_a_worker_that_dies_before_the_answer_leaves_one_that_waits() -> None:
+    held = in_doubt()
+    assert rescue() == [held.id]
+    stored = row(held.id)
+    assert (stored["status"], stored["bound_provider"], history(held.id)) == ("pending", PROVIDER, ["lost"])
+    assert stored["next_attempt_at"] == stored["evidence_until"]
+    assert lifecycle.claim([held.id], WORKER) == []
+    assert prove(held.id)
+    assert status(held.id) == "sent"
+
+
+def test_a_worker_that_dies_before_the_content_leaves_one_that_is_sent_again_by_any_provider() -> None:
+    held = in_doubt(doubted=False)
+    assert rescue() == [held.id]
+    assert (row(held.id)["evidence_until"], row(held.id)["bound_provider"]) == (None, None)
+
+
+@pytest.mark.parametrize("doubted", [False, True])
+def test_a_worker_that_dies_during_a_repetition_leaves_one_that_waits_as_before(*, doubted: bool) -> None:
+    again = replaying()
+    until = row(again.id)["evidence_until"]
+    if doubted:
+        assert doubt(again)
+    rows("UPDATE notifications SET retry_count = 4, attempt_count = 4 WHERE id = %s", again.id)
+    assert rescue() == [again.id]
+    stored = row(again.id)
+    assert (stored["status"], stored["evidence_until"], stored["next_attempt_at"]) == ("pending", until, until)
+
+
+def test_a_worker_that_hangs_until_the_time_is_over_leaves_one_that_fails_at_once() -> None:
+    held = in_doubt()
+    rows("UPDATE notifications SET doubt_until = now() - interval '1 second' WHERE id = %s", held.id)
+    assert rescue() == [held.id]
+    assert lifecycle.give_up(10) == [held.id]
+
+
+# Look-ups
+
+
+def test_a_provider_is_asked_about_what_it_may_have_taken_by_one_worker_at_a_time() -> None:
+    providers.report(PROVIDER, {"channel": "email"})
+    held = awaiting()
+    [asked] = look_ups.take(PROVIDER, 10)
+    assert (asked.id, asked.recipient) == (held.id, "a@example.com")
+    assert asked.since < in_seconds(0)
+    assert look_ups.take(PROVIDER, 10) == []
+
+
+def test_a_notification_is_asked_about_again_at_growing_intervals_until_it_waits_no_longer() -> None:
+    providers.report(PROVIDER, {"channel": "email"})
+    held = awaiting()
+    delays = []
+    for _ in range(9):
+        assert [one.id for one in look_ups.take(PROVIDER, 10)] == [held.id]
+        [(delay,)] = rows("SELECT extract(epoch FROM due_at - now())::float8 FROM look_ups")
+        delays.append(round(delay))
+        rows("UPDATE look_ups SET due_at = now()")
+        look_ups.rest(PROVIDER, 0)
+    assert delays == [5, 10, 20, 40, 80, 160, 300, 300, 300]
+    prove(held.id)
+    assert look_ups.take(PROVIDER, 10) == []
+    rows("UPDATE look_ups SET due_at = now() - interval '1 day'")
+    look_ups.forget()
+    assert rows("SELECT 1 FROM look_ups") == []
+
+
+def test_a_provider_that_does_not_answer_is_left_alone_for_a_while() -> None:
+    providers.report(PROVIDER, {"channel": "email"})
+    awaiting()
+    look_ups.rest(PROVIDER, 60)
+    assert look_ups.take(PROVIDER, 10) == []
