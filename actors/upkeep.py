@@ -12,7 +12,7 @@ from uuid import UUID
 
 import redis
 
-from actors import outcomes, provider_metrics, relay
+from actors import outcomes, provider_metrics, relay, silence
 from actors.counters import counters
 from actors.delivery import Delivery
 from actors.queue import redis_faults
@@ -37,6 +37,7 @@ CHANGES_AT_ONCE = 5_000  # rows per statement
 WORKERS_KEPT = 86_400  # seconds that a dead worker stays in the table `workers`
 ENDS_AT_ONCE = 5_000  # rows per statement
 HISTORY_EVERY = 5.0  # seconds
+SILENCE_EVERY = 300.0  # seconds
 MOMENT = 0.01  # seconds
 # Settings that decide the fate of a notification: `notify doctor` reports live workers that differ in them. Other
 # settings may differ: the heartbeat holds the time-outs of its worker, and a row holds its own times.
@@ -71,6 +72,7 @@ class Upkeep(threading.Thread):
         self._unanswered = Unanswered(settings, [q for q in delivery.queues if q.sources.replay_within])
         self._seen_at = math.inf  # seconds since 1970 on the database's clock: the last heartbeat
         self._history_at = 0.0  # time.monotonic()
+        self._silence_at = 0.0  # time.monotonic()
         self._ending = threading.Event()
         self._relay = Relay(settings, threads, delivery.routers, self._ending)
 
@@ -104,6 +106,7 @@ class Upkeep(threading.Thread):
         self._expire()
         self._unanswered.turn()
         self._count_history()
+        self._look_for_silence()
         self._forget_keys()
         self._forget_changes()
         self._bring_back()
@@ -177,6 +180,17 @@ class Upkeep(threading.Thread):
                 history.forget(ENDS_AT_ONCE)
         except (Unavailable, Unacceptable) as error:
             log.warning("history.not_counted", error=str(error))
+
+    def _look_for_silence(self) -> None:
+        """Notice providers whose reports have stopped. A failure is logged and does not stop the round."""
+        if (now := time.monotonic()) < self._silence_at:
+            return
+        self._silence_at = now + SILENCE_EVERY
+        try:
+            with connection():
+                silence.look()
+        except (Unavailable, Unacceptable) as error:
+            log.warning("silence.not_looked_for", error=str(error))
 
     def _bring_back(self) -> None:
         until = time.monotonic() + self._settings.delivery.upkeep_interval

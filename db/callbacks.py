@@ -22,6 +22,7 @@ LOCK = 7_021
 # The number of newest endpoints that `failing` reads, and the number of newest callbacks of each.
 ENDPOINTS = 1_000
 LATELY = 500
+OF_PROVIDERS = ("provider.silent", "provider.heard")  # events that are not about the client's notifications
 KEEPS_FAILING = 3  # failed callbacks without a success since, from which on an endpoint counts as failing
 N = Notification
 
@@ -31,7 +32,7 @@ _SHOWN = (
 )
 _COLUMNS = ", ".join(_SHOWN)
 _DELIVERY = (
-    # A test is about no notification.
+    # Tests and the events of providers are about no notification.
     *(N.id, N.subject.alias("event"), fn.NULLIF(N.subject_id, 0).alias("notification_id"), N.status),
     *(N.attempt_count, N.retry_count, N.last_error, N.failure_reason),
     *(N.created_at, N.next_attempt_at, N.finished_at),

@@ -87,6 +87,15 @@ def end(id: int, state: str, events: Sequence[Json]) -> None:
     )
 
 
+def end_empty(id: int, state: str) -> None:
+    """Record what became of a report, and keep nothing of what it says."""
+    rows(
+        "UPDATE reports SET state = %s, due_at = NULL, raw = '', envelope = NULL, events = '[]'"
+        " WHERE id = %s AND state = 'new'",
+        *(state, id),
+    )
+
+
 def postpone(id: int, seconds: float) -> None:
     """Let a report be read again after this many seconds."""
     rows("UPDATE reports SET due_at = now() + %s * interval '1 second' WHERE id = %s AND state = 'new'", seconds, id)

@@ -40,7 +40,7 @@ class Provider(NamedTuple):
 
     `channel`: that of its notifications; empty if it was reported by an older version, which had one channel.
     `enabled`: operators have not switched it off. `connections`, `rate`: those of its URL, None if not known;
-    an unlimited rate is None too.
+    an unlimited rate is None too. `silent`: its reports have stopped.
     """
 
     name: str
@@ -51,6 +51,7 @@ class Provider(NamedTuple):
     enabled: bool = True
     connections: int | None = None
     rate: float | None = None
+    silent: bool = False
 
 
 class Worker(NamedTuple):
@@ -122,8 +123,8 @@ def providers() -> list[Provider]:
     found = rows(
         "SELECT name, opened_at, reason, CASE WHEN opened_at IS NOT NULL"
         " THEN greatest(0, extract(epoch FROM probe_after - now())::float8) END, coalesce(config ->> 'channel', ''),"
-        " enabled, (config ->> 'connections')::int, (config ->> 'rate')::float8"
-        " FROM providers ORDER BY name"
+        " enabled, (config ->> 'connections')::int, (config ->> 'rate')::float8,"
+        " silent_since IS NOT NULL FROM providers ORDER BY name"
     )
     return [Provider(*row) for row in found]
 

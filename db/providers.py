@@ -18,7 +18,8 @@ class Provider(NamedTuple):
 
     `config`: its channel, and priority, weight, connections and rate of its URL. `weight`: set by operators, or None.
     `opened_at`, `reason`: since when and why its breaker is open; None while it works. `refused_domains`: the From
-    domains that it refuses, each with `domain`, `since` (RFC 3339) and `reason`.
+    domains that it refuses, each with `domain`, `since` (RFC 3339) and `reason`. `silent_since`: when it was noticed
+    that its reports have stopped; None if they have not.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Provider(NamedTuple):
     opened_at: datetime | None
     reason: str | None
     refused_domains: Sequence[Mapping[str, Any]] = ()
+    silent_since: datetime | None = None
 
     @property
     def channel(self) -> str | None:
@@ -57,7 +59,7 @@ Known = tuple[Provider, Use]
 _COLUMNS = """name, enabled, weight, config, opened_at, reason,
         (SELECT coalesce(json_agg(json_build_object('domain', r.domain, 'since', rfc3339(r.opened_at),
                                                     'reason', r.reason) ORDER BY r.domain), '[]')
-         FROM refused_domains AS r WHERE r.provider = name AND r.opened_at IS NOT NULL)"""
+         FROM refused_domains AS r WHERE r.provider = name AND r.opened_at IS NOT NULL), silent_since"""
 
 
 def report(name: str, config: Mapping[str, Any]) -> None:

@@ -21,6 +21,7 @@ from db import incoming_reports
 from db.database import Unavailable, connection, database
 from db.incoming_reports import Taken
 from db.lifecycle import evidence as proofs
+from db.lifecycle.evidence import Evidence
 from runtime import logs, metrics
 
 log = logs.get("reports")
@@ -46,6 +47,7 @@ class ReportReader(threading.Thread):
     ) -> None:
         super().__init__(name="reports", daemon=True)
         self._keys, self._opt_outs, self._domains, self._ending = keys, opt_outs, domains, threading.Event()
+        self._own_domains = domains.own if domains is not None else {}
         self._housekeeping_at = 0.0
         # The library logs the traceback of each detector that fails at a malformed mail.
         logging.getLogger("flufl.bounce").setLevel(logging.CRITICAL)
@@ -79,7 +81,7 @@ class ReportReader(threading.Thread):
                 break
         with connection():
             for waiting in proofs.ready(APPLIED_AT_ONCE):
-                proofs.apply(waiting)
+                proofs.apply(waiting, self._own_domains)
             self._keep_house()
 
     def _read(self, report: Taken) -> None:
@@ -103,19 +105,31 @@ class ReportReader(threading.Thread):
         answers = [self._opt_outs.apply(event, report.source) if verified else None for event in events]
         others = [event for event, answer in zip(events, answers, strict=True) if answer is None]
         found = [evidence(event, report, self._keys.keys, verified=verified) for event in others]
-        for said in sorted((one for one in found if one is not None), key=lambda one: one.notification_id):
-            if proofs.record(said):
-                proofs.apply(proofs.Waiting(said.notification_id, said.digest))
-                if self._domains is not None:
-                    self._domains.count(said)
+        ours = sorted((one for one in found if one is not None), key=lambda one: one.notification_id)
+        kept = [self._record(said) for said in ours]
         lacking = any(one is None and event.provider_message_id for one, event in zip(found, others, strict=True))
         if verified and lacking and report.tries <= len(LATER):
             incoming_reports.postpone(report.id, LATER[report.tries - 1])
             return
-        state = "ignored" if not events else "matched" if any(found) or any(answers) else "unmatched"
-        incoming_reports.end(report.id, state, [to_json(event) for event in events])
+        state = "ignored" if not events else "matched" if ours or any(answers) else "unmatched"
+        if all(kept):
+            incoming_reports.end(report.id, state, [to_json(event) for event in events])
+        else:
+            incoming_reports.end_empty(report.id, state)
         metrics.reports[report.source, state].inc()
         log.info("report.read", report=report.id, source=report.source, state=state, events=len(events))
+
+    def _record(self, said: Evidence) -> bool:
+        """Keep what a report says, and apply it. Return False if an erasure would not find the report by it.
+
+        Another report said it before, or the notification is erased.
+        """
+        if not proofs.record(said):
+            return proofs.is_of(said)
+        proofs.apply(proofs.Waiting(said.notification_id, said.digest), self._own_domains)
+        if self._domains is not None:
+            self._domains.count(said)
+        return True
 
     def _keep_house(self) -> None:
         if time.monotonic() >= self._housekeeping_at:

@@ -30,6 +30,11 @@ class ReportedDomains:
         own = {one.name: mail_from(one.sender or settings.smtp.sender).domain for one in mails}
         return cls({name: MailSenders(domain) for name, domain in own.items()}, waits(settings))
 
+    @property
+    def own(self) -> dict[str, str]:
+        """The domain of the sender of mails that name none, by mail provider."""
+        return {name: one.own_domain for name, one in self._senders.items()}
+
     def count(self, said: Evidence) -> None:
         """Count a report, if it is about our domain or shows that mails arrive."""
         refused = said.kind == "bounced" and said.bounce_class == "sender"

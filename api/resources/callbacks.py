@@ -142,4 +142,6 @@ async def _checked(req: Request, schema: Schema, settings: Settings) -> dict[str
     if faults:
         raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
     wanted: dict[str, Any] = document
+    if set(wanted.get("events", ())) & set(callbacks.OF_PROVIDERS):
+        require(req, "admin")
     return wanted

@@ -14,6 +14,7 @@ from api.store import NotificationStore
 from db import history
 from db.history import WINDOWS, Counts
 from db.history.dimensions import DIMENSIONS
+from db.history.reported import REPORTS
 
 DEFAULT_WINDOW = "24h"
 DEFAULT_DIMENSION = "type"
@@ -65,8 +66,9 @@ def document(found: history.History) -> dict[str, Any]:
 
 def counts(found: Counts) -> dict[str, Any]:
     """Return counts as JSON."""
-    numbers = {"sent": found.sent, "failed": found.failed, "cancelled": found.cancelled}
-    return {**numbers, "successRate": found.success, "secondsP50": found.p50, "secondsP95": found.p95}
+    ends = {"sent": found.sent, "failed": found.failed, "cancelled": found.cancelled}
+    reports = {name: getattr(found, name) for name in REPORTS}
+    return {**ends, **reports, "successRate": found.success, "secondsP50": found.p50, "secondsP95": found.p95}
 
 
 _PARSERS = {

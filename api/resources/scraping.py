@@ -9,17 +9,20 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import Any, NamedTuple
 
 from falcon.asgi import Request, Response
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from api.access.auth import SCRAPER, require
+from api.resources import report_metrics
 from api.resources.redis_health import RedisHealth
+from api.resources.report_metrics import ReportMetrics
 from api.store import NotificationStore
 from db import backlogs, live_stats
 from db.database import Unavailable, connection, database
+from db.history.lately import Lately
 from db.models import CALLBACK, PRIORITIES
 from runtime import logs
 from runtime.metrics import exposition
@@ -76,19 +79,28 @@ class Metrics:
         self._truth.close()
 
 
+class Seen(NamedTuple):
+    """What PostgreSQL has. `pending`: the number of pending notifications."""
+
+    stats: live_stats.LiveStats
+    pending: int
+    lately: Lately
+
+
 class Truth:
     """Reads metrics from PostgreSQL on a thread of its own, one query at a time."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="live-stats")
-        self._asking: asyncio.Future[tuple[live_stats.LiveStats, int]] | None = None
+        self._reports = ReportMetrics()
+        self._asking: asyncio.Future[Seen] | None = None
 
-    async def seen(self) -> tuple[live_stats.LiveStats, int] | None:
-        """Return the current state and the number of pending notifications; None if TIMEOUT seconds pass."""
+    async def seen(self) -> Seen | None:
+        """Return the current state; None if TIMEOUT seconds pass."""
         if self._asking is None or self._asking.done():
             loop = asyncio.get_running_loop()
-            self._asking = loop.run_in_executor(self._thread, _ask, self._settings)
+            self._asking = loop.run_in_executor(self._thread, _ask, self._settings, self._reports)
             self._asking.add_done_callback(_retrieve)
         try:
             return await asyncio.wait_for(asyncio.shield(self._asking), TIMEOUT)
@@ -106,7 +118,7 @@ class Truth:
 class Told(Collector):
     """State of the database and of Redis as Prometheus metrics."""
 
-    def __init__(self, seen: tuple[live_stats.LiveStats, int] | None, redis_usable: bool | None = None) -> None:
+    def __init__(self, seen: Seen | None, redis_usable: bool | None = None) -> None:
         self._seen, self._redis_usable = seen, redis_usable
 
     def collect(self) -> Iterator[Metric]:
@@ -115,7 +127,9 @@ class Told(Collector):
         if self._redis_usable is not None:
             yield _gauge("redis_usable", "Whether Redis let this process enqueue and fetch.", {(): self._redis_usable})
         if self._seen:
-            yield from _told(*self._seen)
+            yield from _told(self._seen.stats, self._seen.pending)
+            yield from report_metrics.told(self._seen.lately)
+            yield from report_metrics.told_silence(self._seen.stats.providers[:PROVIDERS])
 
 
 BUILD = ("version", "python")
@@ -214,17 +228,17 @@ def _gauge(name: str, documentation: str, values: Mapping[Any, float], *labels: 
     return family
 
 
-def _retrieve(asking: asyncio.Future[tuple[live_stats.LiveStats, int]]) -> None:
+def _retrieve(asking: asyncio.Future[Seen]) -> None:
     """Retrieve the exception of a query that failed after TIMEOUT, or asyncio logs it as an error."""
     if not asking.cancelled():
         asking.exception()
 
 
-def _ask(settings: Settings) -> tuple[live_stats.LiveStats, int]:
+def _ask(settings: Settings, reports: ReportMetrics) -> Seen:
     try:
         with connection():
-            seen = live_stats.live_stats(settings.delivery.worker_timeout, settings.provider_names)
-            return seen, sum(backlogs.read().pending.values())
+            stats = live_stats.live_stats(settings.delivery.worker_timeout, settings.provider_names)
+            return Seen(stats, sum(backlogs.read().pending.values()), reports.read())
     except Unavailable:
         database.close()
         raise

@@ -10,7 +10,10 @@ from cli.client.http import Answer, Client
 from cli.client.notifications import at_url, in_json
 from cli.terminal import show
 
-EVENTS = ("sent", "failed", "cancelled", "delivered", "bounced", "complained")
+EVENTS = (
+    *("sent", "failed", "cancelled", "delivered", "bounced", "complained"),
+    *("provider.silent", "provider.heard"),
+)
 ENDPOINT = {"id": "ID", "url": "URL", "events": "EVENTS", "disabledReason": "DISABLED", "description": "DESCRIPTION"}
 SHOWN = {
     "url": "URL",

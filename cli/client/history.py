@@ -12,13 +12,17 @@ from cli.client.notifications import at_url, in_json
 from cli.terminal import show
 
 WINDOWS = ("24h", "7d", "30d")
-DIMENSIONS = ("type", "priority", "template", "tag", "provider", "client")
+DIMENSIONS = ("type", "priority", "template", "tag", "provider", "domain", "client")
+NUMBERS = ("sent", "failed", "cancelled", "delivered", "bounced", "complained")
 COLUMNS = {
     "value": "VALUE",
     "sent": "SENT",
     "failed": "FAILED",
     "cancelled": "CANCELLED",
     "success": "SUCCESS",
+    "delivered": "DELIVERED",
+    "bounced": "BOUNCED",
+    "complained": "COMPLAINED",
     "half": "HALF WITHIN",
     "most": "95% WITHIN",
 }
@@ -33,9 +37,10 @@ COLUMNS = {
 @at_url
 @in_json
 def history(client: Client, as_json: bool, **wanted: object) -> None:
-    """Show how many notifications were sent, failed or were cancelled, and how fast they were sent.
+    """Show how many notifications were sent, failed or were cancelled, how fast, and what reports say about them.
 
-    A key with the scope admin sees all clients together. Times are upper bounds.
+    A key with the scope admin sees all clients together. Times are upper bounds. By domain, that of the sender, only
+    reports are counted.
     """
     answer = client.history(**wanted)
     if as_json:
@@ -48,7 +53,7 @@ def history(client: Client, as_json: bool, **wanted: object) -> None:
 
 def _row(value: str, counts: Mapping[str, Any]) -> dict[str, Any]:
     share, half, most = (counts[name] for name in ("successRate", "secondsP50", "secondsP95"))
-    numbers = {name: f"{counts[name]:,}" for name in ("sent", "failed", "cancelled")}
+    numbers = {name: f"{counts[name]:,}" for name in NUMBERS}
     success = "-" if share is None else f"{share:.2%}"
     return {"value": value, **numbers, "success": success, "half": _span(half), "most": _span(most)}
 

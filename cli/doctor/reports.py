@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 
 from cli.doctor.findings import Finding, warning
-from cli.terminal.moments import readable, span
+from cli.terminal.moments import readable
 from db import incoming_reports, silence
 from settings import Settings
 
 DAY = 86_400.0  # seconds
+FIX = "check its webhook (the address, the key, the events that are chosen), or what leads bounces to `notify bounces`"
 
 
 def findings(chosen: Settings) -> Iterator[Finding]:
@@ -18,11 +20,18 @@ def findings(chosen: Settings) -> Iterator[Finding]:
         what = f"{number} requests to the webhook of {provider} were refused, the last one within a day: {reason}"
         fix = "compare `reports` in its URL with the keys at the provider; strangers may send such requests too"
         yield warning("reports", what, fix)
-    for one in chosen.named_providers if chosen.provider_names else ():
-        silent = silence.silent(one.name) if one.reports else None
-        if silent is not None:
+    for provider, since, judged in silence.standings():
+        if provider not in chosen.provider_names:
+            continue
+        if judged is not None and (judged.silent or since):
             what = (
-                f"{one.name} took {silent.sent} notifications in the last {span(silence.WINDOW)} and reported none; "
-                f"its last report came {readable(silent.last)}"
+                f"{provider} took {judged.sent:,} notifications in {judged.hours} hours, and reports came about "
+                f"{judged.reported:,} of them; {judged.usual:.0%} would be usual"
             )
-            yield warning("reports", what, "check its webhook: the address, the key, and the events that are chosen")
+            yield warning("reports", f"{what}{_noticed(since)}", FIX)
+        elif since:
+            yield warning("reports", f"reports about what {provider} took have stopped{_noticed(since)}", FIX)
+
+
+def _noticed(since: datetime | None) -> str:
+    return f" (noticed {readable(since)})" if since else ""

@@ -105,4 +105,5 @@ def row(one: Provider, use: Use) -> dict[str, Any]:
 def _state(one: Provider) -> str:
     if not one.enabled:
         return "disabled"
-    return f"down since {readable(one.opened_at)}" if one.opened_at else "works"
+    state = f"down since {readable(one.opened_at)}" if one.opened_at else "works"
+    return f"{state}, no reports since {readable(one.silent_since)}" if one.silent_since else state

@@ -9,9 +9,11 @@ OF_CLIENT = {
     "template": "ARRAY[template]",
     "provider": "ARRAY[provider]",
     "tag": "ARRAY(SELECT DISTINCT jsonb_array_elements_text(tags))",
+    # Only reports are counted by the domain of the sender.
+    "domain": "ARRAY[domain]",
 }
 # Only for all clients together.
 OF_ALL = {**OF_CLIENT, "client": "ARRAY[client_id::text]"}
 # Those whose values clients choose.
-CHOSEN = ("template", "tag")
+CHOSEN = ("template", "tag", "domain")
 DIMENSIONS = tuple(OF_ALL)

@@ -32,9 +32,9 @@ _FOLD = f"""
             WHERE ctid = ANY(ARRAY(SELECT ctid FROM history_new WHERE (SELECT mine FROM alone) LIMIT %s))
             RETURNING *
         ), alike AS MATERIALIZED (
-            SELECT client_id, type, priority, tags, template, provider, outcome, class, sum(number) AS number,
-                   date_trunc('hour', at, 'UTC') AS hour
-            FROM gone GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 10
+            SELECT client_id, type, priority, tags, template, provider, domain, outcome, class,
+                   date_trunc('hour', at, 'UTC') AS hour, sum(number) AS number
+            FROM gone GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
         ), added AS (
             INSERT INTO history AS h (client_id, dimension, hour, value, outcome, class, number)
             SELECT each.client_id, dimension, hour, value, outcome, class, sum(number)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from db.database import rows
 from db.history.classes import percentile
+from db.history.reported import REPORTS
 
 ALL_CLIENTS = 0
 SHOWN = 100  # values of a dimension, those with the most notifications
@@ -26,13 +27,23 @@ WINDOWS = {"24h": Window(24, 1), "7d": Window(168, 6), "30d": Window(720, 24)}
 
 class Counts(NamedTuple):
     """Counts of notifications by how they ended. `p50` and `p95`: seconds to delivery, as the bound of their class;
-    None without any."""
+    None without any. `reported`: those of the sent ones about which a report came; `delivered`, `bounced`,
+    `complained`: what it said."""
 
     sent: int = 0
     failed: int = 0
     cancelled: int = 0
     p50: float | None = None
     p95: float | None = None
+    reported: int = 0
+    delivered: int = 0
+    bounced: int = 0
+    complained: int = 0
+
+    @property
+    def size(self) -> int:
+        """Return how many notifications ended; by domain, where ends are not counted, how many reports came."""
+        return self.sent + self.failed + self.cancelled or self.reported
 
     @property
     def success(self) -> float | None:
@@ -65,8 +76,9 @@ class _Sum:
 
     def counts(self) -> Counts:
         of = self.outcomes
-        times = (percentile(self.classes, share) for share in (0.5, 0.95))
-        return Counts(of["sent"], of["failed"], of["cancelled"], *times)
+        p50, p95 = (percentile(self.classes, share) for share in (0.5, 0.95))
+        reports = [of[name] for name in REPORTS]
+        return Counts(of["sent"], of["failed"], of["cancelled"], p50, p95, *reports)
 
 
 def read(client_id: int | None, window: Window, dimension: str) -> History:
@@ -135,4 +147,4 @@ def _sorted(found: Iterable[tuple[Any, ...]]) -> list[tuple[str, Counts]]:
         sums[value].add(outcome, place, number)
     counted = [(value, one.counts()) for value, one in sums.items()]
     # What has no value of its own comes last.
-    return sorted(counted, key=lambda item: (item[0] == "", -sum(item[1][:3]), item[0]))
+    return sorted(counted, key=lambda item: (item[0] == "", -item[1].size, item[0]))

@@ -10,12 +10,16 @@ to repeat.
 from __future__ import annotations
 
 import hashlib
+import json
+from collections.abc import Mapping
 from datetime import datetime
+from types import MappingProxyType
 from typing import NamedTuple
 
 from db.client_view import GUARD
 from db.database import database, rows
 from db.history.ends import ENDED, counting
+from db.history.reported import PROVIDER, REPORTED, counting_reports
 from db.lifecycle.clauses import UNCLAIMED, returned_ids
 from db.telling import ENQUEUE_CALLBACKS, append_event, enqueue_delivery_callbacks
 
@@ -96,13 +100,20 @@ _NAME_PROOF = f"""
         UPDATE attempts SET report_id = %s WHERE notification_id = %s AND number = (SELECT number {_UNANSWERED})
         """
 
+# The row is locked first, so that of two reports at once only one is the first.
 _CLIMB = f"""
-        UPDATE notifications AS n SET delivery_status = e.status
-        FROM (SELECT %s::bigint AS id, %s::text AS status, %s::text AS kind, %s::timestamptz AS at, %s::json AS proof)
-             AS e
-        WHERE n.id = e.id AND n.status = 'sent' AND {GUARD}
-              AND {_RANK.format("n.delivery_status")} < {_RANK.format("e.status")}
-        RETURNING n.id, {enqueue_delivery_callbacks("e.kind", "e.at", "e.proof")}, {append_event("e.kind")}
+        WITH before AS MATERIALIZED (
+            SELECT delivery_status IS NULL AS first FROM notifications WHERE id = %s FOR UPDATE
+        ), climbed AS (
+            UPDATE notifications AS n SET delivery_status = e.status
+            FROM before, (SELECT %s::bigint AS id, %s::text AS status, %s::text AS kind, %s::timestamptz AS at,
+                                 %s::json AS proof) AS e {PROVIDER}
+            WHERE n.id = e.id AND n.status = 'sent' AND {GUARD}
+                  AND {_RANK.format("n.delivery_status")} < {_RANK.format("e.status")}
+            RETURNING first, {REPORTED},
+                      {enqueue_delivery_callbacks("e.kind", "e.at", "e.proof")}, {append_event("e.kind")}
+        ), {counting_reports("climbed")}
+        SELECT 1 FROM climbed
         """
 
 _SUPPRESS = """
@@ -140,6 +151,12 @@ def record(said: Evidence) -> bool:
     )
 
 
+def is_of(said: Evidence) -> bool:
+    """Return whether it is kept as what this very report says, so that an erasure finds the report."""
+    own = "SELECT 1 FROM evidence WHERE notification_id = %s AND digest = %s AND report_id = %s"
+    return bool(rows(own, said.notification_id, said.digest, said.report_id))
+
+
 def ready(most: int) -> list[Waiting]:
     """Return up to `most` rows of evidence that wait for nothing any more, oldest first."""
     return [Waiting(id, bytes(digest)) for id, digest in rows(_READY, most)]
@@ -151,10 +168,11 @@ def give_up() -> int:
     return len(rows(f"UPDATE evidence SET state = 'moot' WHERE {waited} RETURNING digest", WAITS))
 
 
-def apply(waiting: Waiting) -> bool:
+def apply(waiting: Waiting, own_domains: Mapping[str, str] = MappingProxyType({})) -> bool:
     """sent -> sent, higher on the ladder; pending, failed -> sent, if an attempt without an answer is proved.
 
-    Return False if the notification is not sent and nothing is proved: the evidence waits on.
+    Return False if the notification is not sent and nothing is proved: the evidence waits on. `own_domains`: the domain
+    of the sender of mails that name none, by provider.
     """
     with database.atomic():
         # The row is locked, so that two workers never apply it at once.
@@ -170,7 +188,7 @@ def apply(waiting: Waiting) -> bool:
         if not _prove(said):
             return False
         if said.kind in _STATUS and not said.about_copy:
-            _climb(said)
+            _climb(said, own_domains)
         if (reason := _suppressed_for(said, waiting)) is not None and said.recipient is not None:
             source = f"report {said.report_id}, notification {said.notification_id}: {said.text}"
             rows(_SUPPRESS, said.recipient, reason, source[:500], said.notification_id)
@@ -190,14 +208,15 @@ def _prove(said: Evidence) -> bool:
     return bool(rows("SELECT 1 FROM notifications WHERE id = %s AND status = 'sent'", said.notification_id))
 
 
-def _climb(said: Evidence) -> None:
+def _climb(said: Evidence, own_domains: Mapping[str, str]) -> None:
     proof = (
         "SELECT json_build_object('kind', %s::text, 'class', %s::text, 'code', %s::text, 'text', %s::text,"
         " 'recipient', %s::text, 'source', %s::text, 'at', rfc3339(%s))::text"
     )
     told = (said.kind, said.bounce_class, said.code, said.text, said.recipient, said.source, said.at)
     [(text,)] = rows(proof, *told)
-    rows(_CLIMB, said.notification_id, _STATUS[said.kind], said.kind, said.at, text)
+    step = (said.notification_id, _STATUS[said.kind], said.kind, said.at, text)
+    rows(_CLIMB, said.notification_id, *step, json.dumps(dict(own_domains)))
 
 
 def _suppressed_for(said: Evidence, waiting: Waiting) -> str | None:

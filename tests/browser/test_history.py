@@ -11,7 +11,13 @@ from tests.browser.conftest import PHONE, Open, faults, overflows
 from tests.furnishing import HOSTILE
 from tests.integration.api import Api, running
 
-PAGES = ("/history", "/history?window=7d&by=tag", "/history?window=30d&by=client&clients=all", "/history?by=template")
+PAGES = (
+    "/history",
+    "/history?window=7d&by=tag",
+    "/history?window=30d&by=client&clients=all",
+    "/history?by=template",
+    "/history?by=domain",
+)
 
 
 @pytest.fixture(scope="module")
@@ -25,9 +31,11 @@ def api(module_database_url: str, redis_server: Valkey) -> Iterator[Api]:
                    outcome, class, 1 + round(many * share * (1200 + 1000 * sin(hour * pi() / 12))
                                              * CASE WHEN class = 0 AND hour %% 50 = 3 THEN 30 ELSE 1 END)
             FROM generate_series(0, 719) AS hour,
-                 (VALUES ('sent', 2, 0.7), ('sent', 4, 0.28), ('sent', 8, 0.02), ('failed', 0, 0.01))
+                 (VALUES ('sent', 2, 0.7), ('sent', 4, 0.28), ('sent', 8, 0.02), ('failed', 0, 0.01),
+                         ('reported', 0, 0.9), ('delivered', 0, 0.88), ('bounced', 0, 0.02), ('complained', 0, 0.001))
                      AS o (outcome, class, share),
                  (VALUES (1, 'type', 'email', 1), (0, 'type', 'email', 1), (0, 'client', '1', 1),
+                         (1, 'domain', 'shop.example.com', 1),
                          (1, 'tag', 'welcome', 0.4), (1, 'tag', %s, 0.2), (1, 'tag', '', 0.1))
                      AS v (client, dimension, value, many)
             RETURNING 1

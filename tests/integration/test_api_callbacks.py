@@ -93,7 +93,7 @@ def test_no_secret_is_logged(api: Api, client: CheckedClient) -> None:
         (
             {"events": ["pending"]},
             "/events/0",
-            "must be one of: sent, failed, cancelled, delivered, bounced, complained",
+            "must be one of: sent, failed, cancelled, delivered, bounced, complained, provider.silent, provider.heard",
         ),
         ({"events": ["sent", "sent"]}, "/events", "must not have the same item twice"),
         ({"description": "a\nb"}, "/description", "must be one line without control characters"),

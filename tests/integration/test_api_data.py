@@ -192,6 +192,32 @@ def test_an_export_of_a_recipient_contains_only_data_about_them(shop: CheckedCli
     assert end["count"] == 4
 
 
+def test_an_export_holds_what_reports_say_about_a_notification(api: Api, shop: CheckedClient) -> None:
+    id = shop.notify("ann@example.com").json["id"]
+    other = coming_in(api, key(api.sql, ["send", "read", "manage"], of=client(api.sql, f"other {next(_numbers)}")))
+    other.notify("ann@example.com")
+    api.sql.rows(
+        "UPDATE notifications SET status = 'sent', finished_at = now(), next_attempt_at = NULL,"
+        " dispatch_after = NULL, delivery_status = 'bounced' WHERE id = %s RETURNING 1",
+        id,
+    )
+    api.sql.rows(
+        "INSERT INTO evidence (notification_id, digest, client_id, report_id, source, kind, about_copy, recipient,"
+        " bounce_class, code, text, state, applied_at) SELECT id, '', client_id, 7, 'smtp', 'bounced', false,"
+        " 'ann@example.com', 'hard', '5.1.1', 'no such user', 'applied', now() FROM notifications WHERE id = %s"
+        " RETURNING 1",
+        id,
+    )
+    for query in ({}, {"recipient": "ann@example.com"}):
+        [data] = [line["data"] for line in lines(shop.get(EXPORT, **query)) if line["kind"] == "notification"]
+        assert data["deliveryStatus"] == "bounced"
+        told = data["deliveryEvidence"]
+        assert (told["recipient"], told["text"], told["source"]) == ("ann@example.com", "no such user", "smtp")
+        [event] = [event for event in data["events"] if event["event"] == "bounced"]
+        assert "no such user" in str(event)
+        assert b"no such user" not in other.get(EXPORT, **query).raw
+
+
 @pytest.mark.parametrize(
     ("accept", "media"),
     [

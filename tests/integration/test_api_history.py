@@ -41,7 +41,13 @@ def other(api: Api) -> int:
             " (%s, 'email', 'bulk', NULL, NULL, 'failed', 0, %s)",
             *(whose, number, whose, failed or 1),
         )
-    assert history.fold(100) == 4
+    for outcome, number in (("reported", 4), ("delivered", 3), ("bounced", 1)):
+        database.rows(
+            "INSERT INTO history_new (client_id, type, priority, domain, outcome, class, number)"
+            " VALUES (1, 'email', 'normal', 'shop.example', %s, 0, %s)",
+            *(outcome, number),
+        )
+    assert history.fold(100) == 7
     return other
 
 
@@ -60,6 +66,7 @@ def test_a_key_sees_the_counts_of_its_client(api: Api, other: int) -> None:
     assert told["total"] == {
         **{"sent": 30, "failed": 10, "cancelled": 0, "successRate": 0.75},
         **{"secondsP50": 1.0, "secondsP95": 1.0},
+        **{"reported": 4, "delivered": 3, "bounced": 1, "complained": 0},
     }
     assert (told["window"], told["by"], len(told["points"])) == ("24h", "type", 24)
     assert [item["value"] for item in told["items"]] == ["email"]
@@ -78,6 +85,7 @@ def test_each_dimension_is_shown_with_others_last(api: Api, other: int) -> None:
     assert values("template") == [("hello", 30, 0)]
     assert values("priority") == [("normal", 30, 0), ("bulk", 0, 10)]
     assert values("client") == [("default", 30, 10)]
+    assert values("domain") == [("shop.example", 0, 0)]
 
 
 def test_an_admin_sees_the_history_of_all_clients_or_of_one(api: Api, other: int) -> None:

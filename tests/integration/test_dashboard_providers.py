@@ -55,6 +55,13 @@ def stored(api: Api, name: str) -> tuple[bool, int | None]:
     return enabled, weight
 
 
+def test_a_provider_whose_reports_have_stopped_says_so(api: Api) -> None:
+    person = logged_in(api, "admin")
+    assert "its reports have stopped" not in person.get("/providers").text
+    api.sql.rows("UPDATE providers SET silent_since = now(), usual_share = 1 WHERE name = 'backup' RETURNING 1")
+    assert person.get("/providers").text.count("its reports have stopped since") == 1
+
+
 def test_providers_are_shown_with_their_limits_and_their_throughput(api: Api) -> None:
     api.sql.rows(f"{DOWN} WHERE name = 'backup' RETURNING 1")
     shown = logged_in(api, "admin").get("/providers").text

@@ -112,7 +112,7 @@ def test_a_report_about_an_uncertain_attempt_ends_its_retries(kind: str) -> None
     assert status(held.id) == "sent"
     assert row(held.id)["next_attempt_at"] is None
     assert rows("SELECT outcome, report_id FROM attempts") == [("uncertain", 1)]
-    assert rows("SELECT outcome, sum(number) FROM history_new GROUP BY 1") == [("sent", 1)]
+    assert rows("SELECT sum(number) FROM history_new WHERE outcome = 'sent'") == [(1,)]
     assert lifecycle.claim([held.id], WORKER) == []
 
 

@@ -17,6 +17,7 @@ from api import dashboard
 from api.resources.openapi import REQUESTS, OpenApi
 from api.schemas import Schema
 from api.schemas.documents import schema_of
+from db.callbacks import OF_PROVIDERS
 from db.keys import SCOPES
 from db.models import DELIVERY_STATUSES, FINAL, PRIORITIES, STATUSES
 from settings import read
@@ -165,6 +166,7 @@ def test_the_statuses_and_types_in_the_database_are_documented(contract: Contrac
     assert schemas["FinalStatuses"]["items"]["enum"] == [
         *(status for status in STATUSES if status in FINAL),
         *DELIVERY_STATUSES[1:],
+        *OF_PROVIDERS,
     ]
     assert schemas["Scope"]["enum"] == list(SCOPES)
 

@@ -197,6 +197,59 @@ def test_an_erasure_removes_addresses_and_words_from_reports(keys: ReportKeys) -
     assert delivery(ours.id) == "bounced"
 
 
+def erase(address: str = ADDRESS) -> None:
+    begun = erasures.begin(1, address, By("cli"))
+    while erasures.step(begun, 100, By("cli")):
+        pass
+
+
+def kept() -> str:
+    """Return all that is stored of reports, as a text."""
+    found = rows("SELECT convert_from(raw, 'UTF8'), envelope, events::text FROM reports")
+    return str(found + rows("SELECT recipient, text, code FROM evidence"))
+
+
+def test_a_report_that_is_repeated_keeps_nothing_that_an_erasure_would_miss(keys: ReportKeys) -> None:
+    ours = sent()
+    bounce = dsn(GONE, to=path(ours.id, keys))
+    assert read(keys, bounce, bounce, bounce) == ["matched"] * 3
+    assert rows("SELECT id FROM reports WHERE raw <> ''") == [(1,)]
+    erase()
+    assert ADDRESS not in kept()
+
+
+def test_a_report_about_an_erased_notification_keeps_nothing(keys: ReportKeys) -> None:
+    ours = sent()
+    incoming_reports.store(Incoming("api", dsn(GONE, to=path(ours.id, keys))))
+    erase()
+    assert read(keys, arf("abuse", path(ours.id, keys), f"Original-Rcpt-To: {ADDRESS}")) == ["matched"] * 2
+    assert rows("SELECT 1 FROM evidence") == []
+    assert ADDRESS not in kept()
+
+
+def test_a_report_about_two_people_is_emptied_by_the_erasure_of_either(keys: ReportKeys) -> None:
+    people = ["ann@example.com", "bob@example.com"]
+    for person in people:
+        sent(recipient=person, made={"provider_message_id": person})
+    told = [verified(person, recipient=person).events for person in people]
+    incoming_reports.store(Incoming("mail:25", b"{}", None, [event for events in told for event in events or ()]))
+    assert read(keys) == ["matched"]
+    erase("bob@example.com")
+    assert rows("SELECT events FROM reports") == [([],)]
+    assert "bob@example.com" not in kept()
+    assert rows("SELECT recipient FROM evidence WHERE recipient IS NOT NULL") == [("ann@example.com",)]
+
+
+def test_a_report_that_a_dying_worker_had_read_in_part_keeps_what_it_says(keys: ReportKeys) -> None:
+    ours = sent()
+    assert read(keys, dsn(GONE, to=path(ours.id, keys))) == ["matched"]
+    rows("UPDATE reports SET state = 'new', due_at = now()")
+    assert read(keys) == ["matched"]
+    assert ADDRESS in kept()
+    erase()
+    assert ADDRESS not in kept()
+
+
 def test_evidence_is_deleted_with_its_notification(keys: ReportKeys) -> None:
     gone, kept = sent(), sent()
     read(keys, dsn(GONE, to=path(gone.id, keys)), dsn(GONE, to=path(kept.id, keys)))
