@@ -97,7 +97,7 @@ def parse(variable: str, url: str) -> Provider:
     kind = kinds.get(parts.scheme) or (None if kinds is _SMTP else partial(_other, url))
     if kind is None:
         raise SettingsError(f"{variable} must look like {_forms(kinds)}")
-    connections = sms_accounts.CONNECTIONS if parts.scheme in sms_accounts.FORMS else CONNECTIONS
+    connections = _CONNECTIONS.get(parts.scheme, CONNECTIONS)
     general = {
         "priority": _number(variable, options, "priority", int, 1, 1, MAX_PRIORITY),
         "weight": _number(variable, options, "weight", int, 1, 1, MAX_WEIGHT),
@@ -167,3 +167,5 @@ _SMTP: dict[str, Kind] = {"smtp": smtp_url.account, "smtps": smtp_url.account}
 _KINDS: dict[str, Kind] = _SMTP | dict.fromkeys(http_account.FORMS, http_account.account)
 _KINDS |= dict.fromkeys(sms_accounts.FORMS, sms_accounts.account)
 _KINDS |= dict.fromkeys(push_accounts.FORMS, push_accounts.account)
+_CONNECTIONS = dict.fromkeys(sms_accounts.FORMS, sms_accounts.CONNECTIONS)
+_CONNECTIONS |= dict.fromkeys(push_accounts.FORMS, push_accounts.CONNECTIONS)

@@ -18,6 +18,7 @@ FORMS = {
     "webpush": "webpush://ops%40example.com?key=/path/to/vapid.pem",
     "push+https": "push+https://:TOKEN@push.example.com/path",
 }
+CONNECTIONS = 100  # requests at a time, of all worker processes together, as for text messages
 _FCM, _APNS, _SANDBOX = "https://fcm.googleapis.com", "https://api.push.apple.com", "https://api.sandbox.push.apple.com"
 _APPLE_ID = re.compile(r"[A-Za-z0-9]{1,32}")
 _TOPIC = re.compile(r"[A-Za-z0-9.-]{1,155}")

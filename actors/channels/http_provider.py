@@ -52,6 +52,7 @@ class HttpProvider:
         timeout: float = TIMEOUT,
     ) -> None:
         self.provider, self.account, self.compose = config.name, http_account(config), compose
+        self.secrets = written_forms(self.account.secret)
         self.settings, self.timeout = settings, timeout
         self.limits = ApiLimits(config.connections, lease, rate)
         self.context = context or ssl.create_default_context()
@@ -125,7 +126,7 @@ class HttpSender:
         if not self.alive:
             self.alive = True
             self._provider.limits.opened(self)
-        return answer._replace(body=_masked(answer.body, request, self._provider.account))
+        return answer._replace(body=_masked(answer.body, request, self._provider.secrets))
 
 
 def http_account(config: Provider) -> HttpAccount:
@@ -135,10 +136,14 @@ def http_account(config: Provider) -> HttpAccount:
     return config.account
 
 
-def _masked(body: bytes, request: Request, account: HttpAccount) -> bytes:
+def written_forms(secret: str) -> tuple[bytes, ...]:
+    """Return what a secret looks like in a request: as it is, and in a URL or a form."""
+    return tuple({text.encode() for text in (secret, quote(secret, safe=""), quote_plus(secret)) if text})
+
+
+def _masked(body: bytes, request: Request, secrets: Sequence[bytes]) -> bytes:
     """Return the body without our credentials, in case that it repeats the request: it is stored and shown."""
-    secret = account.secret
-    for text in (secret, quote(secret, safe=""), quote_plus(secret), request.headers.get("Authorization")):
-        if text:
-            body = body.replace(text.encode(), b"***")
+    for secret in (*secrets, request.headers.get("Authorization", "").encode()):
+        if secret:
+            body = body.replace(secret, b"***")
     return body
