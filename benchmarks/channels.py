@@ -10,12 +10,15 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from benchmarks.http_sink import HttpMailboxClient
+from benchmarks.mailbox import MailboxClient
 from benchmarks.processes import Part
 from benchmarks.target import ROOT
 from tests.providers.push_keys import service_account
+
+M = TypeVar("M", bound=MailboxClient)
 
 PLACES = 10  # destinations of chat messages and webhooks
 SECRET = "whsec_YmVuY2htYXJrYmVuY2htYXJrYmVuY2htYXJr"
@@ -65,26 +68,38 @@ CHANNELS = {
 }
 
 
-class Sink(NamedTuple):
-    """A running HTTP sink: its process, where it listens, and the client of its control port."""
+class Sink(NamedTuple, Generic[M]):
+    """A running sink: its process, where it listens, and the client of its control port."""
 
     part: Part
     url: str
-    mailbox: HttpMailboxClient
+    mailbox: M
 
 
 @contextmanager
-def sink(folder: Path) -> Iterator[Sink]:
+def sink(folder: Path) -> Iterator[Sink[HttpMailboxClient]]:
     """Run the HTTP sink."""
-    ports = folder / "http-sink.json"
+    with _running("benchmarks.http_sink", folder / "http-sink.json", HttpMailboxClient) as (part, port, mailbox):
+        yield Sink(part, f"http://127.0.0.1:{port}", mailbox)
+
+
+@contextmanager
+def mail_sink(folder: Path, name: str) -> Iterator[Sink[MailboxClient]]:
+    """Run one more SMTP sink."""
+    with _running("benchmarks.sink", folder / f"sink-{name}.json", MailboxClient) as (part, port, mailbox):
+        yield Sink(part, f"smtp://127.0.0.1:{port}", mailbox)
+
+
+@contextmanager
+def _running(module: str, ports: Path, client: Callable[[int], M]) -> Iterator[tuple[Part, int, M]]:
+    """Run a sink. Yield its process, its port, and the client of its control port."""
     ports.unlink(missing_ok=True)  # of an earlier one
-    words = [sys.executable, "-m", "benchmarks.http_sink"]
-    part = Part(words, os.environ, ROOT, ports, lambda: ports.read_text().endswith("\n"))
+    part = Part([sys.executable, "-m", module], os.environ, ROOT, ports, lambda: ports.read_text().endswith("\n"))
     part.start()
     try:
-        port, control = json.loads(ports.read_text().splitlines()[-1]).values()
-        with closing(HttpMailboxClient(control)) as mailbox:
-            yield Sink(part, f"http://127.0.0.1:{port}", mailbox)
+        port, control = json.loads(ports.read_text()).values()
+        with closing(client(control)) as mailbox:
+            yield part, port, mailbox
     finally:
         part.stop()
 

@@ -11,7 +11,7 @@ from benchmarks.fault_rows import ROWS, Act, Row
 from benchmarks.fault_scene import GROUPS, Scene
 from benchmarks.http_sink import HttpMailboxClient
 from db.lifecycle import AHEAD
-from settings import providers, sms_accounts
+from settings import push_accounts, sms_accounts
 
 AWAY = 8.0  # seconds
 KILLS = 3
@@ -20,7 +20,7 @@ SETTINGS: dict[str, object] = {"callback_timeout": 2, "callback_rest": 1}
 # Messages of each channel that a kill of all workers may leave sent and not recorded: AHEAD of each connection.
 IN_DOUBT = {
     "sms": AHEAD * sms_accounts.CONNECTIONS,
-    "push": AHEAD * providers.CONNECTIONS,
+    "push": AHEAD * push_accounts.CONNECTIONS,
     "chat": AHEAD * AT_A_TIME * GROUPS,
     "webhook": AHEAD * AT_A_TIME * GROUPS,
 }
@@ -36,8 +36,7 @@ def rows(
 
     def add(act: Act) -> Act:
         for channel in CHANNELS:
-            bounds = {"doubled": doubled(channel), "failed": failed(channel)}
-            ROWS.append(Row(name, fault, act, 2_000, False, **bounds, settings=SETTINGS, channel=channel))
+            ROWS.append(Row(name, fault, act, 2_000, False, doubled(channel), failed(channel), SETTINGS, channel))
         return act
 
     return add
@@ -115,8 +114,8 @@ def cut_hold(scene: Scene) -> None:
 
 
 def _backlog(scene: Scene) -> None:
-    """Send a backlog through a slow provider."""
-    _provider(scene).delay(50)
+    """Send a backlog through a provider so slow that it lasts for several seconds."""
+    _provider(scene).delay(500)
     scene.fill()
     scene.work()
     scene.arrived(50)

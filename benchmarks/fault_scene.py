@@ -15,6 +15,7 @@ import redis
 from benchmarks import channels, load
 from benchmarks.channels import Channel, Sink
 from benchmarks.fault_count import Arrivals, Fast, Scripted
+from benchmarks.http_sink import HttpMailboxClient
 from benchmarks.mailbox import MailboxClient
 from benchmarks.processes import Part, wait_until
 from benchmarks.target import ROOT
@@ -191,5 +192,5 @@ def scene(
                 group.kill()
 
 
-def _accounts(channel: Channel, sink: Sink, folder: Path) -> dict[str, object]:
+def _accounts(channel: Channel, sink: Sink[HttpMailboxClient], folder: Path) -> dict[str, object]:
     return {name.lower(): value for name, value in channel.environment(sink.url, folder).items()}

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from benchmarks import fault_channels, fault_mail, fault_stores, fault_workers, report
+from benchmarks import fault_channels, fault_mail, fault_providers, fault_stores, fault_workers, report
 from benchmarks.channels import CHANNELS
 from benchmarks.fault_count import Count, count
 from benchmarks.fault_rows import ROWS, Row
@@ -19,7 +19,13 @@ from benchmarks.processes import OverdueError
 from tests import embedded, environment
 from tests.system import QUICK
 
-__all__ = ["fault_channels", "fault_mail", "fault_stores", "fault_workers"]  # Imported because they register rows.
+__all__ = [
+    "fault_channels",
+    "fault_mail",
+    "fault_providers",
+    "fault_stores",
+    "fault_workers",
+]  # Imported because they register rows.
 COLUMNS = (
     "fault", "accepted", "delivered", "lost", "doubled", "stuck", "failed", "attempts burnt",
     "s to first mail", "s to the end", "wake-ups each", "notes",
@@ -82,6 +88,7 @@ def table(outcomes: list[Outcome]) -> str:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.faults", description=__doc__)
     parser.add_argument("--channel", choices=["email", *CHANNELS], default="email", help="what is sent (email)")
+    parser.add_argument("--large", action="store_true", help="cause those that take minutes, and no others")
     parser.add_argument("--only", nargs="+", choices=sorted({row.name for row in ROWS}), default=[])
     parser.add_argument("--size", type=int, help="notifications in each row, instead of the row's own number")
     parser.add_argument("--out", type=Path, help="write the Markdown here too")
@@ -92,7 +99,8 @@ def main() -> int:
     """Return 0 if every promise was kept, else 1."""
     options = _options()
     channel = "" if options.channel == "email" else options.channel
-    rows = [row for row in ROWS if row.channel == channel and (not options.only or row.name in options.only)]
+    rows = [row for row in ROWS if (row.channel, row.large) == (channel, options.large)]
+    rows = [row for row in rows if not options.only or row.name in options.only]
     if options.size:
         rows = [replace(row, size=options.size) if row.size > 1 else row for row in rows]
     kept = environment.cleared()

@@ -16,6 +16,7 @@ from typing import cast
 
 import uvloop
 
+from benchmarks.listening import Listener
 from benchmarks.mailbox import Control, Mailbox, MailboxClient
 
 LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
@@ -46,8 +47,7 @@ class HttpMailbox(Mailbox):
 
     def __init__(self) -> None:
         super().__init__()
-        self.listener: Listener | None = None
-        self.connections: set[Http] = set()
+        self.listener = Listener(lambda: Http(self))
         self.fault, self.left = "", 0
 
     async def misbehave(self, fault: str, times: int) -> None:
@@ -57,11 +57,10 @@ class HttpMailbox(Mailbox):
         An empty fault ends all of that, and resets the connections that hang.
         """
         self.fault, self.left = fault, times
-        if self.listener is not None:
-            await self.listener.listen(on=fault != "refuse")
-        for connection in list(self.connections):
-            if connection.hangs or fault == "refuse":
-                connection.transport.abort()
+        for transport in self.listener.transports:
+            if cast(Http, transport.get_protocol()).hangs:
+                transport.abort()
+        await self.listener.listen(on=fault != "refuse")
 
     def meets(self) -> str:
         """Return the fault that the next request meets, if any."""
@@ -80,11 +79,11 @@ class Http(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport for the answers."""
         self.transport = cast(asyncio.Transport, transport)
-        self.mailbox.connections.add(self)
+        self.mailbox.listener.transports.add(self.transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
-        self.mailbox.connections.discard(self)
+        self.mailbox.listener.transports.discard(self.transport)
 
     def data_received(self, data: bytes) -> None:
         """Answer each complete request."""
@@ -123,24 +122,6 @@ class Http(asyncio.Protocol):
             self.transport.write(text)
 
 
-class Listener:
-    """The listening socket. It keeps its port."""
-
-    def __init__(self, mailbox: HttpMailbox) -> None:
-        self._mailbox, self.port = mailbox, 0
-        self._server: asyncio.Server | None = None
-
-    async def listen(self, *, on: bool) -> None:
-        """Accept connections, or refuse them."""
-        if on and self._server is None:
-            loop = asyncio.get_running_loop()
-            self._server = await loop.create_server(lambda: Http(self._mailbox), "127.0.0.1", self.port, backlog=1024)
-            self.port = self._server.sockets[0].getsockname()[1]
-        elif not on and self._server is not None:
-            self._server.close()
-            self._server = None
-
-
 class FaultyControl(Control):
     """Connection to the control port."""
 
@@ -163,10 +144,9 @@ class HttpMailboxClient(MailboxClient):
 async def serve() -> None:
     """Listen on two free ports of the loopback interface until killed."""
     mailbox = HttpMailbox()
-    mailbox.listener = listener = Listener(mailbox)
-    await listener.listen(on=True)
+    await mailbox.listener.listen(on=True)
     control = await asyncio.get_running_loop().create_server(lambda: FaultyControl(mailbox), "127.0.0.1", 0)
-    ports = {"http": listener.port, "control": control.sockets[0].getsockname()[1]}
+    ports = {"http": mailbox.listener.port, "control": control.sockets[0].getsockname()[1]}
     print(json.dumps(ports), flush=True)
     await control.serve_forever()
 
