@@ -16,7 +16,11 @@ from settings import push_accounts, sms_accounts
 AWAY = 8.0  # seconds
 KILLS = 3
 CUTS = 50
-SETTINGS: dict[str, object] = {"callback_timeout": 2, "callback_rest": 1}
+# Chat and webhooks have no breaker, so all attempts must not fall into one outage.
+SETTINGS: dict[str, object] = {
+    **{"retry_min_backoff": 1, "retry_max_backoff": 10},
+    **{"callback_timeout": 2, "callback_rest": 1},
+}
 # Messages of each channel that a kill of all workers may leave sent and not recorded: AHEAD of each connection.
 IN_DOUBT = {
     "sms": AHEAD * sms_accounts.CONNECTIONS,

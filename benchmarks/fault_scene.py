@@ -37,7 +37,7 @@ class Ground:
     """Servers that all rows share. Each row has its own database."""
 
     def __init__(self, folder: Path, lasting: ExitStack) -> None:
-        self.folder = folder
+        self.folder, self.lasting = folder, lasting
         self.postgres: Postgres = lasting.enter_context(embedded.postgres(folder, {"max_connections": "60"}))
         self.valkey: Valkey = lasting.enter_context(embedded.valkey(folder))
         self.databases = embedded.Databases(self.postgres)
@@ -178,7 +178,7 @@ def scene(
     other = channels.CHANNELS.get(channel)
     with ground.databases.new() as database_url, SmtpServer() as server:
         url = server.url if scripted else f"smtp://127.0.0.1:{ground.sink_port}?starttls=off"
-        accounts = {"smtp_url": url} if other is None else {"smtp_url": "", **_accounts(other, ground.http, logs)}
+        accounts = {"smtp_url": url} | (_accounts(other, ground.http, logs) if other else {})
         where = {"database_url": database_url, "redis_url": ground.valkey.url}
         system = System(logs, **{**where, **accounts, **SETTINGS, **settings})  # type: ignore[arg-type]
         arrivals: Arrivals = Fast(ground.http.mailbox) if other else Scripted(server) if scripted else Fast(ground.sink)
