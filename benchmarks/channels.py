@@ -55,13 +55,13 @@ CHANNELS = {
     ),
     "chat": Channel(
         "chat",
-        lambda n: {"type": "chat", "recipient": f"place-{n % PLACES}", "message": _text(n)},
+        lambda n: {"type": "chat", "recipient": f"chat-{n % PLACES}", "message": _text(n)},
         lambda _url, _folder: {"CALLBACK_ALLOWED_NETWORKS": "127.0.0.0/8"},
         places="slack",
     ),
     "webhook": Channel(
         "webhook",
-        lambda n: {"type": "webhook", "recipient": f"place-{n % PLACES}", "payload": _text(n)},
+        lambda n: {"type": "webhook", "recipient": f"webhook-{n % PLACES}", "payload": _text(n)},
         lambda _url, _folder: {"CALLBACK_ALLOWED_NETWORKS": "127.0.0.0/8"},
         places="webhook",
     ),
@@ -118,7 +118,7 @@ def post(port: int, path: str, document: object) -> Any:
 def furnish(port: int, channel: Channel, url: str) -> None:
     """Create the destinations of a channel."""
     for number in range(PLACES if channel.places else 0):
-        place = {"name": f"place-{number}", "kind": channel.places, "url": f"{url}/{channel.places}/secret"}
+        place = {"name": f"{channel.name}-{number}", "kind": channel.places, "url": f"{url}/{channel.places}/secret"}
         post(port, "/api/destinations", place)
 
 

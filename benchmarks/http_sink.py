@@ -48,7 +48,7 @@ class HttpMailbox(Mailbox):
     def __init__(self) -> None:
         super().__init__()
         self.listener = Listener(lambda: Http(self))
-        self.fault, self.left = "", 0
+        self.fault, self.left, self.faults = "", 0, 0
 
     async def misbehave(self, fault: str, times: int) -> None:
         """Do something to the next `times` requests: answer with the status `429`, `500` or `503` and take nothing;
@@ -67,7 +67,12 @@ class HttpMailbox(Mailbox):
         if not self.left:
             return ""
         self.left -= 1
+        self.faults += 1
         return self.fault
+
+    def met(self) -> int:
+        """Return how many requests have met a fault."""
+        return self.faults
 
 
 class Http(asyncio.Protocol):
@@ -127,6 +132,7 @@ class FaultyControl(Control):
 
     def __init__(self, mailbox: HttpMailbox) -> None:
         super().__init__(mailbox)
+        self.commands["met"] = mailbox.met
         self.commands["misbehave"] = lambda fault, times: self._begin(mailbox, fault, times)
 
     def _begin(self, mailbox: HttpMailbox, fault: str, times: int) -> None:
@@ -139,6 +145,10 @@ class HttpMailboxClient(MailboxClient):
     def misbehave(self, fault: str = "", times: int = -1) -> None:
         """See HttpMailbox.misbehave; -1 is for ever, and no fault ends it."""
         self._ask("misbehave", fault, times)
+
+    def met(self) -> int:
+        """Return how many requests have met a fault."""
+        return int(self._ask("met"))
 
 
 async def serve() -> None:
