@@ -127,8 +127,9 @@ class PriorityQueue(Queue[Any]):
     def _leaves_others_theirs(self, channel: str, mine: str) -> bool:
         """Return whether one more thread may serve a channel. `mine`: what the asking thread has served until now.
 
-        The first channel leaves one thread to the others. These share half of all threads; one of them that has none
-        may have one more, while the first keeps one. Without the first, each leaves one to each other one.
+        The first channel leaves one thread to the others. One of these that has none may have one, while the first
+        keeps one. It may have more if they have at most half of all together, and one is left for each that has none.
+        Without the first, each leaves one to each other one.
         """
         own = self._of_channel(channel) - (mine == channel)
         others = len(self._served) - 1
@@ -138,8 +139,12 @@ class PriorityQueue(Queue[Any]):
             return own < max(1, self._threads - others)
         if channel == _FIRST:
             return own < max(1, self._threads - min(1, others))
-        busy = sum(self._of_channel(other) for other in self._served - {_FIRST}) - (mine in self._served - {_FIRST})
-        return busy < max(1, self._threads // 2 if own else self._threads - 1)
+        rest = self._served - {_FIRST}
+        busy = sum(map(self._of_channel, rest)) - (mine in rest)
+        if not own:
+            return busy < max(1, self._threads - 1)
+        idle = sum(not self._of_channel(other) for other in rest)
+        return busy < min(self._threads // 2, self._threads - 1 - idle)
 
     def _of_channel(self, channel: str) -> int:
         return sum(count for other, count in self._busy.items() if other.channel == channel)

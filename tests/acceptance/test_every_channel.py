@@ -43,7 +43,8 @@ def all_of_it(running: Everything) -> Everything:
         one.mailbox.misbehave()
         one.mailbox.delay()
         one.mailbox.reset()
-    running.system.only_workers(1)
+    if not any(group.running for group in running.system.workers):
+        running.system.start_workers(threads=8)
     return running
 
 
@@ -57,15 +58,15 @@ def finish(at: Everything, ids: list[int], within: float = 60) -> None:
 def test_a_killed_worker_and_an_emptied_redis_lose_nothing_of_any_channel(all_of_it: Everything) -> None:
     at, sql = all_of_it, all_of_it.system.sql
     at.mails.delay = 0.1
-    for one in at.sinks.values():
-        one.mailbox.delay(1_000)
+    for channel, one in at.sinks.items():
+        one.mailbox.delay(1_000 if channel in {"sms", "push"} else 300)
     ids = [id for channel in CHANNELS for id in at.post(channel, EACH)]
     eventually(lambda: all(at.taken(channel)[0] > 5 for channel in CHANNELS), within=30, saying=at.system.logs)
-    at.system.workers[0].kill()
+    at.system.workers[-1].kill()
     with redis.Redis.from_url(at.system.environ["REDIS_URL"]) as client:
         client.flushall()
     assert sql.unfinished(ids)
-    at.system.only_workers(1)
+    at.system.start_workers(threads=8)
     finish(at, ids)
 
     assert sql.statuses(ids) == Counter(sent=len(ids))
@@ -108,7 +109,7 @@ def test_mails_do_not_wait_for_a_provider_of_text_messages_that_hangs(all_of_it:
     before = at.sinks["sms"].mailbox.met()
     at.sinks["sms"].mailbox.misbehave("hang")
     texts = at.post("sms", HANGING)
-    eventually(lambda: at.sinks["sms"].mailbox.met() > before + 20, within=30, saying=at.system.logs)
+    eventually(lambda: at.sinks["sms"].mailbox.met() >= before + 10, within=30, saying=at.system.logs)
     mails = at.post("email", MAILS)
     finish(at, mails)
 
