@@ -170,3 +170,5 @@ _SMTP: dict[str, Kind] = {"smtp": smtp_url.account, "smtps": smtp_url.account}
 _KINDS: dict[str, Kind] = _SMTP | dict.fromkeys(http_account.FORMS, http_account.account)
 _KINDS |= dict.fromkeys(sms_accounts.FORMS, sms_accounts.account)
 _KINDS |= dict.fromkeys(push_accounts.FORMS, push_accounts.account)
+_CONNECTIONS = dict.fromkeys(sms_accounts.FORMS, sms_accounts.CONNECTIONS)
+_CONNECTIONS |= dict.fromkeys(push_accounts.FORMS, push_accounts.CONNECTIONS)
