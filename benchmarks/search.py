@@ -7,6 +7,7 @@ says how long upkeep needs to make the filters of subjects, and their size.
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import statistics
 import sys
 import tempfile
@@ -73,12 +74,10 @@ def main() -> None:
     arguments.add_argument("--stock", action="store_true", help="start the distribution's PostgreSQL and Redis")
     options = arguments.parse_args()
     sizes = (*SIZES, LARGE) if options.large else SIZES
-    with (
-        tempfile.TemporaryDirectory(prefix="np-", dir="/tmp") as folder,
-        Stack(Path(folder), stock=options.stock) as stack,
-    ):
-        Path(folder).chmod(0o711)
-        measured = [dict(_measured(System(ours(threads=1), stack, f"search_{size}"), size)) for size in sizes]
+    with tempfile.TemporaryDirectory(prefix="np-", dir="/tmp") as folder:
+        Path(folder).chmod(0o711)  # PostgreSQL may run as another user.
+        with Stack(Path(folder), stock=options.stock) as stack:
+            measured = [dict(_measured(System(ours(threads=1), stack, f"search_{size}"), size)) for size in sizes]
     print("| search for | " + " | ".join(f"{size:,}: median, slowest ms" for size in sizes) + " |")
     print("|---|" + "---:|" * len(sizes))
     for name in SEARCHES:
@@ -109,16 +108,23 @@ def _make_filters(system: System, count: int) -> None:
     # Everything is committed, so nothing need be waited for.
     system.stack.execute(system.database, f"UPDATE subject_progress SET complete_id = {count}, drawn_at = now()")
     wal, began = system.stack.wal_bytes(), time.monotonic()
-    database.bind(Settings().changed(DATABASE_URL=system.environ["DATABASE_URL"]).database)
-    with connection():
-        while subjects.keep():
-            pass
-    database.database.close()
+    # In a process of its own: `bind` limits how long any statement may take.
+    making = multiprocessing.get_context("spawn").Process(target=_keep, args=(system.environ["DATABASE_URL"],))
+    making.start()
+    making.join()
+    assert making.exitcode == 0
     [(size,)] = system.stack.execute(system.database, "SELECT pg_total_relation_size('subject_words')")
     seconds, written = time.monotonic() - began, system.stack.wal_bytes() - wal
     print(
         f"# {count:,}: filters of {size:,} bytes, {written:,.0f} of WAL, {seconds:.1f} s", file=sys.stderr, flush=True
     )
+
+
+def _keep(url: str) -> None:
+    database.bind(Settings().changed(DATABASE_URL=url).database)
+    with connection():
+        while subjects.keep():
+            pass
 
 
 if __name__ == "__main__":
