@@ -19,11 +19,11 @@ from tests.keys import key
 
 pytestmark = pytest.mark.long
 
-# openapi-generator says so of every document of OpenAPI 3.1, and of every API with a parameter `type`, a word of Go. (The
-# "model" that it renames is the type of the same parameter, of which it makes no file.)
+# openapi-generator says so of every document of OpenAPI 3.1, and of every API with a parameter `type`, a word of Go.
+# (The "model" that it renames is the type of the same parameter, of which it makes no file.)
 FORESEEN = re.compile(r"3\.1 support is still in beta|type \(reserved word\) cannot")
-# And of a named array whose items have no name. FinalStatuses is one, because openapi-python-client makes one type of it
-# instead of four. Its items cannot be named: they share values with Status, and in Go each value is one constant.
+# And of a named array whose items have no name. FinalStatuses is one, because openapi-python-client makes one type of
+# it instead of four. Its items cannot be named: they share values with Status, and in Go each value is one constant.
 OF_AN_ARRAY = "Failed to get the schema name: null"
 # It makes no function for a report, which is a mail or what a provider sends.
 NOT_JSON = {
