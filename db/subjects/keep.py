@@ -75,10 +75,10 @@ def _next(complete: int) -> int | None:
 
 def _make(span: int) -> None:
     found = rows(
-        f"SELECT client_id, subject, created_at FROM {VIEW} AS n WHERE id >= %s AND id < %s",
+        f"SELECT client_id, string_agg(DISTINCT subject, ' ') FROM {VIEW} AS n WHERE id >= %s AND id < %s GROUP BY 1",
         *(span * SPAN, (span + 1) * SPAN),
     )
-    held = {(client, word) for client, subject in {row[:2] for row in found} for word in words(subject)}
+    held = [(client, word) for client, subjects in found for word in words(subjects)]
     rows(
         "INSERT INTO subject_words (span, words) VALUES (%s, %s)"
         " ON CONFLICT (span) DO UPDATE SET words = excluded.words",
