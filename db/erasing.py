@@ -11,7 +11,7 @@ import json
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from db import incoming_reports, lifecycle
+from db import incoming_reports, lifecycle, subjects
 from db.client_view import VIEW
 from db.database import rows
 from db.models import FINAL
@@ -70,6 +70,7 @@ def erase(erasure: int, of: Of, most: int) -> int:
     if not ids:
         return 0
     _blank(ids, of.address)
+    subjects.forget(ids)
     rows("DELETE FROM attachments WHERE notification_id = ANY(%s)", ids)
     _silence(ids)
     incoming_reports.erase(ids)

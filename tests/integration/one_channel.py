@@ -11,8 +11,9 @@ from actors.breaker import Breaker
 from actors.channels import Provider, registry
 from actors.channels.sandbox.channel import Sandbox
 from actors.claim_store import ClaimStore
-from actors.delivery import Again, Delivery, Providers, Routed
+from actors.delivery import Again, Delivery
 from actors.queue.priorities import PRIORITIES
+from actors.routed import Providers, Routed
 from actors.worker import MakeProvider
 from settings import Settings
 from tests import loops
