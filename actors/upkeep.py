@@ -12,7 +12,7 @@ from uuid import UUID
 
 import redis
 
-from actors import outcomes, relay
+from actors import daily_limits, outcomes, relay
 from actors.counters import counters
 from actors.delivery import Delivery
 from actors.queue import redis_faults
@@ -106,6 +106,7 @@ class Upkeep(threading.Thread):
         self._count_backlogs()
         self._relay.share_out()
         self._redis.look()
+        self._record_daily_limits()
         self._relay.run()
         self._erase()
 
@@ -193,6 +194,11 @@ class Upkeep(threading.Thread):
                 backlogs.count(s.limits.pending, s.limits.backlog_interval, longest)
         except Unavailable as error:  # Counting may time out; the relay must run anyway.
             log.warning("backlogs.not_counted", error=str(error))
+
+    def _record_daily_limits(self) -> None:
+        for queue in self._delivery.queues:
+            if queue.breaker.daily:
+                daily_limits.record(queue.name, queue.breaker.daily)
 
     def _erase(self) -> None:
         """Continue an erasure for at most one round's time. A failure is logged and does not stop the round."""

@@ -36,6 +36,8 @@ class PriorityStats(NamedTuple):
 class Provider(NamedTuple):
     """The breaker of a provider. `probe_in`: seconds until the next probe; None while it is closed.
 
+    `exhausted_until`: until when its daily limit, `daily`, is used up; None if it is not.
+
     `channel`: that of its notifications; empty if it was reported by an older version, which had one channel.
     """
 
@@ -44,6 +46,13 @@ class Provider(NamedTuple):
     reason: str | None
     probe_in: float | None
     channel: str = ""
+    exhausted_until: datetime | None = None
+    daily: int | None = None
+
+    @property
+    def works(self) -> bool:
+        """True if its breaker is closed, and something is left of its daily limit."""
+        return self.opened_at is None and self.exhausted_until is None
 
 
 class Worker(NamedTuple):
@@ -112,7 +121,8 @@ def providers() -> list[Provider]:
     """Return the providers that workers have reported, and those whose breaker has ever opened."""
     found = rows(
         "SELECT name, opened_at, reason, CASE WHEN opened_at IS NOT NULL"
-        " THEN greatest(0, extract(epoch FROM probe_after - now())::float8) END, coalesce(config ->> 'channel', '')"
+        " THEN greatest(0, extract(epoch FROM probe_after - now())::float8) END, coalesce(config ->> 'channel', ''),"
+        " CASE WHEN exhausted_until > now() THEN exhausted_until END, (config ->> 'daily')::bigint"
         " FROM providers ORDER BY name"
     )
     return [Provider(*row) for row in found]

@@ -20,8 +20,9 @@ class Obstacles(NamedTuple):
     """Open breakers, pauses in force, and whether a worker is alive.
 
     `last_seen`: when the last worker was seen that ended without a shutdown; None if a worker is alive or none is
-    known. `working`: the channels with a provider that live workers use and whose breaker is closed.
-    `served`: the channels that live workers serve; None if one does not tell.
+    known. `working`: the channels with a provider that live workers use and that works.
+    `exhausted`: providers whose daily limit is used up. `served`: the channels that live workers serve; None if one
+    does not tell.
     """
 
     providers: Sequence[Provider] = ()
@@ -30,9 +31,10 @@ class Obstacles(NamedTuple):
     last_seen: datetime | None = None
     working: Collection[str] = ()
     served: Collection[str] | None = None
+    exhausted: Sequence[Provider] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.providers or self.pauses or not self.workers)
+        return bool(self.providers or self.exhausted or self.pauses or not self.workers)
 
     def for_client(self, client_id: int) -> Obstacles:
         """Return the obstacles without the pauses of other clients."""
@@ -53,8 +55,9 @@ def of(known: Sequence[Provider], seen: Sequence[Worker], held: Sequence[Pause],
     last_seen = None if alive or silent is None else now - timedelta(seconds=silent)
     down = [one for one in known if one.opened_at is not None]
     used = {name for worker in seen if worker.alive for name in (worker.provider or "").split(", ") if name}
-    working = {one.channel for one in known if one.name in used and one.opened_at is None}
-    return Obstacles(down, held, alive, last_seen, working, served(seen))
+    working = {one.channel for one in known if one.name in used and one.works}
+    exhausted = [one for one in known if one.exhausted_until is not None]
+    return Obstacles(down, held, alive, last_seen, working, served(seen), exhausted)
 
 
 def served(seen: Iterable[Worker]) -> Collection[str] | None:

@@ -16,8 +16,9 @@ from db.live_stats import Worker
 class Provider(NamedTuple):
     """A provider.
 
-    `config`: its channel, and priority, weight, connections and rate of its URL. `weight`: set by operators, or None.
+    `config`: its channel, and the numbers of its URL. `weight`: set by operators, or None.
     `opened_at`, `reason`: since when and why its breaker is open; None while it works.
+    `daily_used`: how much of its daily limit is used. `exhausted_until`: until when it is used up, None if it is not.
     """
 
     name: str
@@ -26,6 +27,8 @@ class Provider(NamedTuple):
     config: Mapping[str, Any]
     opened_at: datetime | None
     reason: str | None
+    daily_used: int = 0
+    exhausted_until: datetime | None = None
 
     @property
     def channel(self) -> str | None:
@@ -52,19 +55,49 @@ class Use(NamedTuple):
 
 
 Known = tuple[Provider, Use]
-_COLUMNS = "name, enabled, weight, config, opened_at, reason"
+# As in actors/channels/daily.py: quarters of an hour since 1970, of which 97 count.
+_USED = """(SELECT coalesce(sum(value::bigint), 0)::bigint FROM jsonb_each_text(daily_used)
+            WHERE key::bigint > floor(extract(epoch FROM now()) / 900) - 97)"""
+_COLUMNS = f"""name, enabled, weight, config, opened_at, reason, {_USED},
+            CASE WHEN exhausted_until > now() THEN exhausted_until END"""
 
 
 def report(name: str, config: Mapping[str, Any]) -> None:
-    """Record what the URL of a provider says, when a worker starts."""
+    """Record what the URL of a provider says, when a worker starts. Another daily limit may leave something."""
     rows(
         """
         INSERT INTO providers AS p (name, config) VALUES (%s, %s)
-        ON CONFLICT (name) DO UPDATE SET config = excluded.config WHERE p.config <> excluded.config
+        ON CONFLICT (name) DO UPDATE SET config = excluded.config, exhausted_until = NULL
+        WHERE p.config <> excluded.config
         """,
         name,
         json.dumps(dict(config)),
     )
+
+
+def record_daily(name: str, counts: Mapping[str, int], exhausted_for: float) -> None:
+    """Record what is counted against the daily limit, by quarter of an hour, if that is known.
+
+    `exhausted_for`: seconds until something is left; 0.0 if something is.
+    """
+    rows(
+        """
+        UPDATE providers
+        SET daily_used = coalesce(nullif(%s::jsonb, '{}'), daily_used),
+            exhausted_until = CASE WHEN %s > 0 THEN now() + %s * interval '1 second' ELSE exhausted_until END
+        WHERE name = %s
+        """,
+        *(json.dumps(dict(counts)), exhausted_for, exhausted_for, name),
+    )
+
+
+def daily_counts(name: str) -> dict[str, int]:
+    """Return what was recorded of the counts, by quarter of an hour."""
+    return {
+        at: count
+        for (counts,) in rows("SELECT daily_used FROM providers WHERE name = %s", name)
+        for at, count in counts.items()
+    }
 
 
 def reported() -> list[Provider]:

@@ -29,7 +29,8 @@ class Reason(NamedTuple):
     """A reason to wait.
 
     `kind`: paused or disabled (`name`: the kind and name of the pause; `by`: who began it), no-worker, provider-down
-    (`name`: the provider; `detail`: its answer), scheduled, retry (`until`: the next attempt), throttled, or queued
+    (`name`: the provider; `detail`: its answer), daily-limit (`name`: the provider; `until`: when it is free again;
+    `earlier`: the limit), scheduled, retry (`until`: the next attempt), throttled, or queued
     (`earlier`: due notifications of the same client and priority that were accepted earlier, counted among COUNTED).
     """
 
@@ -77,6 +78,9 @@ def _held(waits: _Waits, known: Obstacles) -> Iterator[Reason]:
         for one in known.providers:
             if one.channel in {waits.type, ""}:
                 yield Reason("provider-down", one.opened_at, name=one.name, detail=one.reason or "")
+        for one in known.exhausted:
+            if one.channel in {waits.type, ""}:
+                yield Reason("daily-limit", until=one.exhausted_until, name=one.name, earlier=one.daily or 0)
 
 
 def _own(waits: _Waits) -> Iterator[Reason]:

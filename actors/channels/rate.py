@@ -10,6 +10,7 @@ from math import inf
 
 import redis
 
+from actors.channels.daily import DailyLimit
 from runtime import logs
 
 log = logs.get("rate")
@@ -39,19 +40,25 @@ return granted
 class SharedRate:
     """Rate of a provider: at most `rate` notifications per second through all processes together.
 
-    Use it on the event loop only. While Redis is away, each process may use an equal part of the rate.
+    Use it on the event loop only. While Redis is away, each process may use an equal part of the rate. An infinite rate
+    is no limit.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917
         self,
         client: redis.Redis,
         namespace: Callable[[], str],
         provider: str,
         rate: float,
         processes: Callable[[], int] = lambda: 1,
+        daily: DailyLimit | None = None,
     ) -> None:
-        """`processes` returns how many worker processes share the rate, as far as known."""
+        """`processes` returns how many worker processes share the rate, as far as known.
+
+        `daily`: the limit for 24 hours, if there is one.
+        """
         self._namespace, self._provider, self._rate, self._processes = namespace, provider, rate, processes
+        self._daily = daily
         self._reserve = client.register_script(_RESERVE)
         self._left, self._until = 0, -inf  # reserved notifications, and until when
         self._asking: asyncio.Task[None] | None = None
@@ -59,7 +66,9 @@ class SharedRate:
 
     def pause(self, now: float) -> float:
         """Return the seconds until a notification may begin; 0.0 means at once. `now` is `time.monotonic()`."""
-        if self._left > 0 and now < self._until:
+        if self._daily and (wait := self._daily.pause(now)):
+            return wait
+        if self._rate == inf or (self._left > 0 and now < self._until):
             return 0.0
         if self._asking is None or self._asking.done():
             self._asking = asyncio.get_running_loop().create_task(self._ask())
@@ -67,6 +76,8 @@ class SharedRate:
 
     def began(self, now: float) -> None:
         """Note that a notification begins."""
+        if self._daily:
+            self._daily.began()
         self._left -= 1  # below 0 it is owed, and the next reservation pays for it
 
     async def _ask(self) -> None:

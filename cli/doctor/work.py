@@ -28,6 +28,7 @@ def findings(chosen: Settings) -> Iterator[Finding]:
     yield _waiting(now)
     yield from _unserved(now)
     yield from _breakers(now)
+    yield from _daily_limits(now)
     yield from _callbacks()
     yield from _mail(now, chosen)
     yield from _shared_connections(now, chosen)
@@ -166,6 +167,15 @@ def _breakers(now: LiveStats) -> Iterator[Finding]:
         if provider.opened_at is not None:
             what = f"the breaker of {provider.name} is open since {readable(provider.opened_at)}: {provider.reason}"
             yield problem("breaker", what, "fix the mail server or SMTP_URL; sending then continues by itself")
+
+
+def _daily_limits(now: LiveStats) -> Iterator[Finding]:
+    for one in now.providers:
+        if one.exhausted_until is not None:
+            limit = f" ({one.daily:,} in 24 hours)" if one.daily else ""
+            what = f"daily limit of provider {one.name} reached{limit}, free again at {readable(one.exhausted_until)}"
+            fix = "wait, add another provider, or raise `daily` in its URL and restart the workers"
+            yield warning("providers", what, fix)
 
 
 def _held(chosen: Settings) -> Iterator[Finding]:
