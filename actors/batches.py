@@ -46,19 +46,31 @@ class Job:
     `may_begin`: the database records that it may have begun. `placed`: it has a place in the queue's count of such
     notifications. `throttled`: the provider's words when it last refused the notification because of our rate.
     `retry_after`: the seconds that it asked to wait, or 0.
+    `parted`: its message ends without it.
     `refusals`: how often it did. `taken_before`: how many notifications it had taken in all by then.
     """
 
     queue: ProviderQueue  # set when it is queued
 
     __slots__ = (
-        *("batch", "declined", "may_begin", "notification", "placed", "probe", "queue", "refusals", "retry_after"),
+        *(
+            "batch",
+            "declined",
+            "may_begin",
+            "notification",
+            "parted",
+            "placed",
+            "probe",
+            "queue",
+            "refusals",
+            "retry_after",
+        ),
         *("taken_before", "throttled", "tried"),
     )
 
     def __init__(self, notification: Claimed, batch: Batch) -> None:
         self.notification, self.batch = notification, batch
-        self.probe = self.tried = False
+        self.probe = self.tried = self.parted = False
         self.declined: tuple[ProviderQueue, ...] = ()
         self.may_begin = self.placed = False
         self.throttled, self.retry_after = "", 0.0

@@ -61,6 +61,7 @@ class Claiming:
         for to, its in queued.items():
             await self._reroute([job for job in its if through.get(job.notification.id, to.name) != to.name], to)
             to.add(its, promised if to is first else 0)
+            await to.shaper.shape()
         return batch, jobs
 
     async def _candidate(self, tested: ProviderQueue | None, router: Router) -> list[int]:

@@ -13,6 +13,7 @@ from actors.batches import Batch, Job
 from actors.claim_store import ClaimStore
 from actors.queue.priorities import RANKS
 from actors.sending_task import SendingTask
+from actors.shaping import Shaper
 from actors.work import Work
 from db.database import Unavailable
 from db.lifecycle import AHEAD
@@ -49,6 +50,9 @@ class ProviderQueue:
         self._new_sender, self._ready = provider.sender, provider.ready
         self.at_hand = AHEAD + 1 if provider.pipelines else 1  # jobs that a sender takes at most
         self._waiting: list[deque[Job]] = [deque() for _ in RANKS]  # by rank, the most urgent first
+        self.shaper = Shaper(
+            self, self._waiting, getattr(provider, "shaping", None)
+        )  # few channels have limits on parts
         self._tasks: dict[asyncio.Task[None], SendingTask] = {}
         self._sweep: asyncio.TimerHandle | None = None
         self._start_at = -inf  # time.monotonic() before which no further sender is started
@@ -137,11 +141,12 @@ class ProviderQueue:
     async def hand_back(self, jobs: Sequence[Job]) -> None:
         """Make the notifications of these jobs pending again; those refused because of our rate are due later."""
         try:
+            self.shaper.ended(*jobs)
             if untried := [job.notification for job in jobs if not job.throttled]:
                 await self.claim_store.release(untried)
             for job in jobs:
                 if job.throttled:
-                    await self.claim_store.postpone(job.notification, job.retry_after or POSTPONED, job.throttled)
+                    await self.claim_store.postpone([job.notification], job.retry_after or POSTPONED, job.throttled)
         finally:
             self.end(jobs)
 
@@ -179,6 +184,7 @@ class ProviderQueue:
 
     def put_back(self, jobs: Sequence[Job]) -> None:
         """Put jobs back in front of their priority."""
+        self.shaper.ended(*jobs)
         for job in reversed(jobs):
             self._waiting[job.batch.rank].appendleft(job)
         self._rouse()
@@ -223,6 +229,7 @@ class ProviderQueue:
         self.resting = deque(resting for resting in self.resting if not resting[0].done())
         for sending in list(self._tasks.values()):
             sending.look(now)
+        self.shaper.look()
         self._rouse()
 
     def _ended(self, task: asyncio.Task[None]) -> None:
@@ -230,10 +237,9 @@ class ProviderQueue:
         if self.waiting:
             self._rouse()
         if error := task.exception():
-            tell = log.warning if isinstance(error, Unavailable) else log.error
-            tell(
-                "sender.failed", error=type(error).__name__, exc_info=None if isinstance(error, Unavailable) else error
-            )
+            away = isinstance(error, Unavailable)
+            tell = log.warning if away else log.error
+            tell("sender.failed", error=type(error).__name__, exc_info=None if away else error)
 
 
 def _wake(resting: asyncio.Future[bool], *, going_on: bool) -> bool:

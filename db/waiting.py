@@ -30,7 +30,8 @@ class Reason(NamedTuple):
 
     `kind`: paused or disabled (`name`: the kind and name of the pause; `by`: who began it), no-worker, provider-down
     (`name`: the provider; `detail`: its answer), daily-limit (`name`: the provider; `until`: when it is free again;
-    `earlier`: the limit), scheduled, retry (`until`: the next attempt), throttled, or queued
+    `earlier`: the limit), scheduled, retry (`until`: the next attempt), throttled (`detail`: the answer,
+    or the limit), or queued
     (`earlier`: due notifications of the same client and priority that were accepted earlier, counted among COUNTED).
     """
 
@@ -49,6 +50,7 @@ class _Waits(NamedTuple):
     send_at: datetime | None
     next_attempt_at: datetime
     throttled_since: datetime | None
+    last_error: str | None
     now: datetime
     earlier: int
 
@@ -85,7 +87,7 @@ def _held(waits: _Waits, known: Obstacles) -> Iterator[Reason]:
 
 def _own(waits: _Waits) -> Iterator[Reason]:
     if waits.throttled_since is not None:
-        yield Reason("throttled", waits.throttled_since)
+        yield Reason("throttled", waits.throttled_since, detail=waits.last_error or "")
     if waits.next_attempt_at > waits.now:
         kind = "scheduled" if waits.send_at == waits.next_attempt_at else "retry"
         yield Reason(kind, until=waits.next_attempt_at)
@@ -110,7 +112,7 @@ def _began(pause: Pause) -> Actor | None:
 
 
 _WAITS = f"""
-SELECT n.type, n.sandbox, n.send_at, n.next_attempt_at, n.throttled_since, now(),
+SELECT n.type, n.sandbox, n.send_at, n.next_attempt_at, n.throttled_since, n.last_error, now(),
        (SELECT count(*) FROM (
             SELECT id, next_attempt_at FROM {VIEW} AS o
             WHERE o.status = 'pending' AND o.lane = n.lane AND o.client_id = n.client_id

@@ -125,7 +125,7 @@ class ConnectionLease:
     """
 
     def __init__(self, client: redis.Redis, namespace: Callable[[], str], provider: str, connections: int) -> None:
-        self._namespace, self._provider, self._connections = namespace, provider, connections
+        self.client, self.namespace, self._provider, self._connections = client, namespace, provider, connections
         self._share_out = client.register_script(_SHARE_OUT)
         self._id = str(uuid4())
         self._renewed_at = -inf
@@ -163,7 +163,7 @@ class ConnectionLease:
             self._ask(1, -1, 0)
 
     def _ask(self, bound: int, wanted: int, in_use: int, working: int = 0) -> tuple[int, int, int]:
-        key = f"{self._namespace()}:connections:{self._provider}"
+        key = f"{self.namespace()}:connections:{self._provider}"
         times = (int(EXPIRES * 1000), int(TURN * 1000))
         answer = self._share_out(
             keys=[key], args=[self._id, bound, wanted, in_use, self.granted, self.processes, *times, working]

@@ -17,7 +17,8 @@ log = logs.get("rate")
 
 AT_A_TIME = 0.1  # seconds' worth of notifications that a process reserves at once
 KEPT = 0.3  # seconds after which a reservation is void, so that many processes cannot save up for a burst
-ASK_AGAIN = 0.02  # seconds between two requests while nothing is left
+# Seconds between two requests while nothing is left; longer for a slow rate, up to LONGEST_PAUSE.
+ASK_AGAIN, LONGEST_PAUSE = 0.02, 0.25
 
 # KEYS: the provider. ARGV: the rate per second, how many are asked for.
 #
@@ -60,6 +61,7 @@ class SharedRate:
         self._namespace, self._provider, self._rate, self._processes = namespace, provider, rate, processes
         self._daily = daily
         self._reserve = client.register_script(_RESERVE)
+        self._again = max(ASK_AGAIN, min(LONGEST_PAUSE, 0.25 / rate))
         self._left, self._until = 0, -inf  # reserved notifications, and until when
         self._asking: asyncio.Task[None] | None = None
         self._alone_at = -inf  # when the next one may be sent while Redis is away
@@ -72,7 +74,7 @@ class SharedRate:
             return 0.0
         if self._asking is None or self._asking.done():
             self._asking = asyncio.get_running_loop().create_task(self._ask())
-        return ASK_AGAIN
+        return self._again
 
     def began(self, now: float) -> None:
         """Note that a notification begins."""
@@ -86,7 +88,7 @@ class SharedRate:
         if granted:
             self._left, self._until = granted + min(0, self._left), time.monotonic() + KEPT
         else:
-            await asyncio.sleep(ASK_AGAIN)
+            await asyncio.sleep(self._again)
 
     def _granted(self, wanted: int) -> int:
         try:

@@ -102,6 +102,12 @@ breaker = counter("breaker_transitions", "Breakers opened or closed by workers."
 failovers = counter(
     "failovers", "Notifications handed to another provider, because this one had certainly not taken them.", "provider"
 )
+domain_throttles = counter(
+    "domain_throttles", "Answers of this mail server by which one recipient domain alone was slowed down.", "provider"
+)
+domain_waits = counter(
+    "domain_waits", "Mails that were put off because their recipient domain takes no more at the moment.", "provider"
+)
 reports = counter(
     "reports",
     "Reports about mails that workers have read. Source: api, smtp or a provider. State: matched, unmatched, ignored "
@@ -130,6 +136,8 @@ FAMILIES: tuple[Family[Counter] | Family[Histogram] | Family[Gauge], ...] = (
         upkeep,
         breaker,
         failovers,
+        domain_throttles,
+        domain_waits,
         connections,
         processes,
         memory,

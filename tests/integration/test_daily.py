@@ -113,10 +113,10 @@ def test_what_was_used_without_redis_is_counted_when_it_is_back(client: redis.Re
     assert begun([limit], most=1, senders=1) == 1
     where = client.connection_pool.connection_kwargs
     path, where["path"] = where["path"], "/nowhere"
-    client.connection_pool.disconnect()
+    client.connection_pool.reset()
     alone = begun([limit], seconds=1.0)
     where["path"] = path
-    client.connection_pool.disconnect()
+    client.connection_pool.reset()
 
     assert 1 <= alone <= 10
     others = begun([limit, shared(client, 40)], seconds=5.0)

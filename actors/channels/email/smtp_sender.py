@@ -19,6 +19,7 @@ from actors.channels import (
     printable,
 )
 from actors.channels.email.answers import Reply
+from actors.channels.email.domain_limits import recipients_of
 from actors.channels.email.hard_bounce import noting_hard_bounces
 from actors.channels.email.mail import Mail
 from actors.channels.email.refusals import concerns_this_mail, judge
@@ -46,7 +47,13 @@ class SmtpSender:
         next_notification: Claimed | None = None,
     ) -> Receipt:
         with noting_hard_bounces(notification):
-            return await self._send(notification, begin, contents, next_notification)
+            begun = time.monotonic()
+            try:
+                return await self._send(notification, begin, contents, next_notification)
+            except Throttled:
+                raise
+            except Undelivered as refusal:
+                raise self._email.shaping.judged(refusal, recipients_of(notification), begun) from None
 
     async def hang_up(self) -> None:
         if self._connection is not None:
@@ -67,8 +74,10 @@ class SmtpSender:
         connection = await self._ready(mail, limit)
         try:
             receipt = await self._converse(connection, mail, limit, begin, next_notification)
-        except Throttled:
-            if connection.reused:  # Perhaps the limit is that of this connection only.
+        except Throttled as throttled:
+            if (
+                connection.reused and throttled.retry_after is None
+            ):  # Perhaps the limit is that of this connection only.
                 await self._drop(connection)
             raise
         except Undelivered as refusal:
@@ -78,6 +87,7 @@ class SmtpSender:
             await self._drop(connection)
             receipt = await self._send_anew(connection.mails - 1, mail, limit, begin, next_notification)
         self._email.limits.took()
+        self._email.shaping.took(notification)
         return receipt
 
     async def _send_anew(
@@ -110,9 +120,11 @@ class SmtpSender:
             if not (connection.reused and drop.phase == "mail"):
                 raise _undelivered(drop) from None
             return await self._converse(await self._ready(mail, limit), mail, limit, begin, next_notification)
-        except Throttled:
-            self._email.limits.throttled(begun)
-            raise
+        except Throttled as throttled:
+            judged = self._email.shaping.judged(throttled, mail.recipients, begun)
+            if judged is throttled:
+                self._email.limits.throttled(begun)
+            raise judged from None
         return Receipt("content", reply.code, reply.enhanced_code, reply.text)
 
     def _follower(self, connection: Connection, next_notification: Claimed | None) -> Mail | None:
