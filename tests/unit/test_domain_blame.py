@@ -86,7 +86,7 @@ def test_a_domain_that_is_known_to_be_slow_is_not_to_blame_when_others_refuse_an
         (refusal(Refused, 550, "5.7.1", "no"), False),
         (refusal(Deferred, None, None, "no connection"), False),
     ],
-    ids=lambda given: str(given),
+    ids=str,
 )
 def test_which_refusals_mean_not_now(given: Undelivered, means_it: bool) -> None:
     assert blame().is_throttle(given, f"ann@{SLOW}", SLOW, NOW) is means_it

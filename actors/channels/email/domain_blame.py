@@ -1,9 +1,8 @@
 """Decide whether "not now" in answer to a mail is about the domain of its recipient, or about all that we send.
 
-It is the domain's if several other domains get their mails through at the same time, or if it did so before and no other
-domain refuses. It is ours if several domains begin
-to say so within a few seconds: then the mail server slows us down. Domains that belong to the same mail system, such as
-those of Google's customers, are not grouped.
+It is the domain's if several other domains get their mails through at the same time, or if the domain is known to be
+slow and no other one refuses. It is ours if several domains begin to say so within a few seconds: then the mail server
+slows us down. Domains that belong to the same mail system, such as those of Google's customers, are not grouped.
 """
 
 from __future__ import annotations
