@@ -58,6 +58,7 @@ class SmtpProvider:
         if not isinstance(provider.account, SmtpServer):
             raise TypeError(f"the provider {provider.name} is no mail server")
         self.shaping = domain_limits(settings, provider, self.limits, lease)
+        self.ready = self.shaping.ready  # called for each mail
         self._server = provider.account
         self._identities = identities and identities.through(self._server.return_path)
         self._reported_by = provider.reports.kind if provider.reports else ""
@@ -76,10 +77,6 @@ class SmtpProvider:
         """Stop: give up unsent mails SHUTDOWN_GRACE seconds from now. Sent mails wait LAST_ANSWER for their answer."""
         now = time.monotonic()
         self.stopping.sending, self.stopping.answers = now + self.settings.process.shutdown_grace, now + LAST_ANSWER
-
-    def ready(self, notification: Claimed) -> bool:
-        """Return whether the domains of its recipients take it now."""
-        return self.shaping.ready(notification)
 
     async def start(self) -> None:
         """Lease this process's share of the connections."""
