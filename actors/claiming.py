@@ -71,6 +71,7 @@ class Claiming:
             if len(router.queues) > 1:
                 await self._reroute(its, to)
             to.add(its, promised if to is first else 0)
+            await to.shaper.shape()
         return batch, jobs
 
     async def _candidate(self, tested: ProviderQueue | None, router: Router) -> list[int]:

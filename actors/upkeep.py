@@ -12,7 +12,7 @@ from uuid import UUID
 
 import redis
 
-from actors import outcomes, provider_metrics, relay, silence
+from actors import daily_limits, outcomes, provider_metrics, relay, silence
 from actors.counters import counters
 from actors.delivery import Delivery
 from actors.queue import redis_faults
@@ -113,6 +113,7 @@ class Upkeep(threading.Thread):
         self._count_backlogs()
         self._relay.share_out()
         self._redis.look()
+        daily_limits.record({queue.name: queue.breaker.daily for queue in self._delivery.queues})
         self._relay.run()
         self._erase()
         self._keep_words()
@@ -196,8 +197,7 @@ class Upkeep(threading.Thread):
         until = time.monotonic() + self._settings.delivery.upkeep_interval
         with connection():
             for kind, name, _ in pauses.resumed():
-                most = relay.BATCH
-                while pauses.bring_back(kind, name, most) == most and time.monotonic() < until:
+                while pauses.bring_back(kind, name, relay.BATCH) == relay.BATCH and time.monotonic() < until:
                     pass
                 pauses.forget(kind, name)
 

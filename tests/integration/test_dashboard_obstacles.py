@@ -142,7 +142,7 @@ def test_a_retry_says_when(api: Api) -> None:
 def test_a_throttled_notification_says_since_when(api: Api) -> None:
     id = due(api)
     api.sql.rows("UPDATE notifications SET throttled_since = now() WHERE id = %s RETURNING 1", id)
-    assert "limits our rate since" in why(visitor(api), id)
+    assert "rate is limited since" in why(visitor(api), id)
 
 
 def test_a_notification_limited_to_a_provider_shows_which_one_it_waits_for(api: Api) -> None:
