@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from db.client_view import VIEW
 from db.database import rows
 
 # By channel, the names of its providers.
@@ -39,5 +40,5 @@ def listed() -> list[Listed]:
 
 def restricted(ids: Sequence[int]) -> list[tuple[int, int]]:
     """Return those of these pending notifications whose client has a list, each with its client."""
-    sql = "SELECT id, client_id FROM notifications WHERE id = ANY(%s) AND status = 'pending'"
+    sql = f"SELECT id, client_id FROM {VIEW} AS n WHERE id = ANY(%s) AND status = 'pending'"
     return rows(f"{sql} AND client_id = ANY({RESTRICTED}) ORDER BY id", list(ids))
