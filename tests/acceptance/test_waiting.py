@@ -43,7 +43,7 @@ def hold(system: System) -> int:
     return int(system.client.notify(ADDRESS, onUncertain="hold").json["id"])
 
 
-def test_one_that_a_killed_worker_was_sending_waits_and_a_report_proves_it(
+def test_a_notification_of_a_killed_worker_waits_until_a_report_proves_it_sent(
     start: Start, smtp_server: SmtpServer
 ) -> None:
     system = start()
@@ -64,7 +64,7 @@ def test_one_that_a_killed_worker_was_sending_waits_and_a_report_proves_it(
     assert len(smtp_server.mails_to(ADDRESS)) <= 1
 
 
-def test_one_about_which_nobody_tells_fails_when_the_time_is_over_and_is_not_sent_again(
+def test_a_held_notification_without_evidence_fails_after_its_wait_and_is_not_sent_again(
     start: Start, smtp_server: SmtpServer
 ) -> None:
     system = start(uncertain_wait=2)

@@ -36,7 +36,7 @@ def account(kind: str, more: str = "") -> Provider:
     return providers.parse(variable, url + more)
 
 
-def test_there_is_a_page_for_each_of_these() -> None:
+def test_each_provider_has_a_setup_page() -> None:
     assert PAGES == ["mailgun", "postfix", "postmark", "sendgrid", "ses"]
 
 

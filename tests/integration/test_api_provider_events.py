@@ -32,7 +32,7 @@ def test_an_admin_registers_an_endpoint_for_the_events_of_providers(api: Api) ->
     assert (made.status, made.json["events"]) == (201, ASKED["events"])
 
 
-def test_another_key_neither_registers_nor_changes_one(api: Api) -> None:
+def test_only_an_admin_registers_or_changes_such_an_endpoint(api: Api) -> None:
     client = with_key(api, "send", "read", "manage")
     own = client.post(CALLBACKS, {"url": URL}).headers["location"]
     for refused in (client.post(CALLBACKS, {"url": URL, **ASKED}), send(client, "PATCH", own, ASKED)):

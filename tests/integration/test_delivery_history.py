@@ -64,7 +64,7 @@ def test_the_same_event_46_times_counts_once() -> None:
     assert counted() == {"email": (1, 1, 0, 1, 0)}
 
 
-def test_each_dimension_has_its_values() -> None:
+def test_reports_are_counted_by_each_dimension() -> None:
     tell(sent(tags=json.dumps(["welcome", "ann@example.com"]), template="hello", template_version=1), "bounced")
     for dimension, values in {
         "tag": ["welcome", ""],
@@ -92,7 +92,7 @@ def test_reports_are_counted_by_the_domain_of_the_sender(sender: str | None, dom
     assert counted("domain", None) == counted("domain")
 
 
-def test_what_is_no_mail_has_no_domain() -> None:
+def test_notifications_of_other_channels_have_no_domain() -> None:
     id = sent(type="sms", mail=json.dumps({"from": "ACME"}))
     rows("UPDATE attempts SET provider = 'texts' WHERE notification_id = %s", id)
     tell(id, "delivered")
@@ -108,7 +108,7 @@ def test_a_report_counts_in_the_hour_in_which_its_notification_was_sent() -> Non
     assert counted(window="7d")["email"][1:] == (1, 1, 0, 0)
 
 
-def test_the_provider_is_the_one_that_took_it() -> None:
+def test_reports_are_counted_by_the_provider_that_accepted_the_notification() -> None:
     id = sent()
     rows("UPDATE attempts SET number = 2 WHERE notification_id = %s", id)
     rows(

@@ -49,7 +49,7 @@ def test_each_dimension_is_a_metric_with_the_counts_of_the_last_day() -> None:
     }
 
 
-def test_only_the_largest_have_a_name_and_the_rest_is_added_up() -> None:
+def test_only_the_largest_domains_have_a_name_and_the_rest_is_added_up() -> None:
     for number in range(MOST + 5):
         counted("domain", f"d{number}.example", "reported", 1_000 - number)
         counted("domain", f"d{number}.example", "bounced", 1)

@@ -88,7 +88,7 @@ def test_reports_that_stop_and_come_again_are_told_once_each() -> None:
     }
 
 
-def test_only_enabled_endpoints_that_asked_for_it_are_told() -> None:
+def test_only_enabled_endpoints_that_asked_for_it_get_the_event() -> None:
     heard, disabled = endpoint("provider.heard"), endpoint("provider.silent")
     callbacks.change(CLIENT, disabled, {"disabled": True})
     wanted = [endpoint("provider.silent"), endpoint("provider.silent", "sent", client=2)]
@@ -110,7 +110,7 @@ def test_a_callback_is_delivered_like_any_other() -> None:
     assert (delivery["event"], delivery["notification_id"]) == ("provider.silent", None)
 
 
-def test_of_many_workers_one_tells() -> None:
+def test_only_one_of_many_workers_reports_a_silence() -> None:
     endpoint("provider.silent")
     before_and_now(0)
     together = threading.Barrier(8)

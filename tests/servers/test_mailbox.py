@@ -212,7 +212,7 @@ def test_a_reader_that_is_killed_loses_nothing_and_counts_nothing_twice(mailbox:
     assert step != "moved" or mailbox.left("Read") == [MAIL % 1]
 
 
-def test_a_server_without_idle_is_looked_at_again_and_one_without_move_moves_nothing(
+def test_a_server_without_idle_is_polled_and_one_without_move_moves_nothing(
     stock_database_url: str, tmp_path: Path
 ) -> None:
     with ExitStack() as lasting:

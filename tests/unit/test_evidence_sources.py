@@ -53,7 +53,7 @@ def test_a_mail_server_has_evidence_if_reports_can_come_back() -> None:
     assert found(f"{SMTP}?reports={'k' * 20}&reports_by=postmark").reports
 
 
-def test_the_sandbox_has_none() -> None:
+def test_the_sandbox_has_no_evidence() -> None:
     assert sources(Sandbox()) is NONE
 
 

@@ -55,7 +55,7 @@ def test_a_night_after_a_day_of_silence_is_still_silent() -> None:
     assert silent(day | night, 0.95) is True
 
 
-def test_too_little_tells_nothing() -> None:
+def test_too_few_notifications_are_no_evidence_of_silence() -> None:
     assert judge({}, END) is None
     assert silent(hours(100, 0.0)) is None
     assert silent(hours(100, 0.95, past=24 + LEAST)) is None
