@@ -40,7 +40,7 @@ def pages() -> dict[str, str]:
 def _with_examples(text: bytes) -> dict[str, Any]:
     """Return the document with its named examples in the places that refer to them."""
     named = {f"#/components/examples/{name}": one for name, one in json.loads(text)["components"]["examples"].items()}
-    document: dict[str, Any] = json.loads(text, object_hook=lambda node: named.get(node.get("$ref"), node))
+    document: dict[str, Any] = json.loads(text, object_hook=lambda node: named.get(node.get("$ref", ""), node))
     return document
 
 
