@@ -1,6 +1,6 @@
 # make run    the whole system, from nothing but Python 3.11+: http://127.0.0.1:8000
 # make test   the test suite without its long tests, on servers of its own
-# make test-servers   the same system on the distribution's PostgreSQL, Redis, PgBouncer, nginx and Postfix
+# make test-servers   the same system on the distribution's PostgreSQL, Redis, PgBouncer, nginx, Postfix, Exim and Dovecot
 # make test-all       every test, the long ones too
 # make lint   style, types, layers
 # make bench  measurements
@@ -61,7 +61,7 @@ clean:
 
 # What the tests need includes what a run needs.
 .venv/.installed-test: setup.cfg pyproject.toml clients/python/pyproject.toml .venv/.made
-	$(BIN)/python -m pip install --quiet -e ".[embedded,test,docs,tracing,apprise]" -e "clients/python[async,django]"
+	$(BIN)/python -m pip install --quiet -e ".[embedded,test,docs,tracing,apprise,imap]" -e "clients/python[async,django]"
 	@touch .venv/.installed-run $@
 
 # A stamp instead of the directory: an environment that was not finished is made again.

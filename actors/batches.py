@@ -48,19 +48,20 @@ class Job:
     `retry_after`: the seconds that it asked to wait, or 0.
     `tests_domain`: it tests whether its provider takes mails from its domain again. `domain_admitted`: it may be sent,
     whatever is known of that.
+    `parted`: its message ends without it.
     `refusals`: how often it did. `taken_before`: how many notifications it had taken in all by then.
     """
 
     queue: ProviderQueue  # set when it is queued
 
     __slots__ = (
-        *("batch", "declined", "may_begin", "notification", "placed", "probe", "queue", "refusals", "retry_after"),
-        *("taken_before", "throttled", "tried", "tests_domain", "domain_admitted"),
+        *("batch", "declined", "domain_admitted", "may_begin", "notification", "parted", "placed", "probe", "queue"),
+        *("refusals", "retry_after", "taken_before", "tests_domain", "throttled", "tried"),
     )
 
     def __init__(self, notification: Claimed, batch: Batch) -> None:
         self.notification, self.batch = notification, batch
-        self.probe = self.tried = self.tests_domain = self.domain_admitted = False
+        self.probe = self.tried = self.parted = self.tests_domain = self.domain_admitted = False
         self.declined: tuple[ProviderQueue, ...] = ()
         self.may_begin = self.placed = False
         self.throttled, self.retry_after = "", 0.0

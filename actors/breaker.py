@@ -13,6 +13,7 @@ from collections.abc import Callable
 from contextlib import closing
 from uuid import UUID
 
+from actors.channels.daily import DailyLimit
 from actors.evidence import About
 from db import breaker
 from db.database import Unavailable, connection, database
@@ -34,8 +35,8 @@ class Breaker:
     Call `refresh` and `share` from upkeep's thread, everything else on the event loop.
     """
 
-    def __init__(self, settings: Settings, provider: str, worker: UUID) -> None:
-        self._settings, self.provider, self._worker = settings, provider, worker
+    def __init__(self, settings: Settings, provider: str, worker: UUID, daily: DailyLimit | None = None) -> None:
+        self._settings, self.provider, self._worker, self.daily = settings, provider, worker, daily
         self._state = breaker.State(open=False)
         self._asked_at = time.monotonic()
         self._failures = 0
@@ -52,8 +53,13 @@ class Breaker:
 
     @property
     def usable(self) -> bool:
-        """True if the provider works as far as known, and operators have not switched it off."""
-        return self._state.enabled and not self._state.open
+        """True if the provider works as far as known, has not used up its day, and is not switched off."""
+        return self._state.enabled and not (self._state.open or self.exhausted)
+
+    @property
+    def exhausted(self) -> bool:
+        """True if the daily limit of the provider is used up."""
+        return self._state.exhausted or (self.daily is not None and self.daily.exhausted_for > 0)
 
     @property
     def readiness(self) -> float:
@@ -136,7 +142,8 @@ class Breaker:
         return breaker.take_probe(self.provider, self._worker, PROBE_LEASE, s.delivery.worker_timeout)
 
     def _probe_is_due(self) -> bool:
-        return self._state.enabled and time.monotonic() >= self._asked_at + self._state.probe_in
+        due = self.open and time.monotonic() >= self._asked_at + self._state.probe_in
+        return due and self._state.enabled and not self.exhausted
 
     async def _trip(self, reason: str, *, by_mails: bool = False) -> None:
         # Applies in this process at once, even if the database is not available.

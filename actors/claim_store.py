@@ -60,12 +60,7 @@ class ClaimStore:
         )
         # None: no settlement, only record which notifications may be begun.
         self._settlements: Coalescer[Settlement | None, bool] = Coalescer(
-            "settle",
-            self._settle,
-            most=SETTLE_BATCH,
-            waiting=UNBOUNDED,
-            rest=REST,
-            keep=self._keep,
+            "settle", self._settle, most=SETTLE_BATCH, waiting=UNBOUNDED, rest=REST, keep=self._keep
         )
         self._undoubted: Unrecorded[_Doubt, bool] = Unrecorded("doubt", self._doubt, settings, itemgetter(0))
         self._doubts: Coalescer[_Doubt, bool] = Coalescer(
@@ -137,13 +132,13 @@ class ClaimStore:
         claims = [(c.id, c.claim) for c in claimed]
         await asyncio.to_thread(self._hand_back, claims, partial(lifecycle.release, claims))
 
-    async def postpone(self, claimed: Claimed, delay: float, text: str) -> None:
-        """Hand back for `delay` seconds a notification that the provider refused because of our rate.
+    async def postpone(self, claimed: Sequence[Claimed], delay: float, text: str, spread: float = 0.0) -> None:
+        """Hand back for `delay` seconds what the provider does not take because of our rate. It costs no attempt.
 
-        It costs no attempt.
+        Each is due `spread` seconds after the one before.
         """
-        claims = [(claimed.id, claimed.claim)]
-        await asyncio.to_thread(self._hand_back, claims, partial(lifecycle.postpone, claims, delay, text))
+        claims = [(c.id, c.claim) for c in claimed]
+        await asyncio.to_thread(self._hand_back, claims, partial(lifecycle.postpone, claims, delay, text, spread))
 
     def _hand_back(self, claims: Sequence[tuple[int, int]], move: Callable[[], Sequence[int]]) -> None:
         try:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from dramatiq import Retry
 
+from actors import detour
 from actors.attempts import Delays
 from actors.batches import Batch, Job
 from actors.claim_store import ClaimStore
@@ -32,21 +33,30 @@ class Claiming:
         self._settings, self._store, self._routers, self._domains = settings, store, routers, domains
 
     async def claim(
-        self, ids: Sequence[int], priority: Priority, queue: ProviderQueue | None, tested: ProviderQueue | None
+        self,
+        ids: Sequence[int],
+        priority: Priority,
+        queue: ProviderQueue | None,
+        tested: ProviderQueue | None,
+        *,
+        blocked: bool = False,
     ) -> tuple[Batch, list[Job]]:
         """Claim the ids for `queue`, and one notification for the provider that is `tested`; queue what was claimed.
 
         Without a `queue` only ids for the sandbox are claimed, which has no breaker: the rest stays as it is, and the
-        relay enqueues it again when a provider works.
+        relay enqueues it again when a provider works. If the queue is `blocked`, ids are claimed that may not use it.
         """
         asked_at, promised, first = time.monotonic(), 0, queue or tested
         try:
-            router = self._routers[priority.channel]
+            router, others = self._routers[priority.channel], ids if blocked or not queue else ()
+            if blocked and queue:
+                queue, ids = await detour.around(queue, ids, router)
+                first = queue or tested
             probe = await self._candidate(tested, router)
             wanted = [*dict.fromkeys([*(ids if queue else ()), *probe])]
             promised = first.promise(len(wanted)) if first else 0
             through = {**router.names(wanted, queue), **router.names(probe, tested)}
-            claimed = await self._store.claim(Wanted(wanted, () if queue else ids, promised, through))
+            claimed = await self._store.claim(Wanted(wanted, others, promised, through))
         except Exception as error:
             if first:
                 first.add([], promised)
@@ -57,21 +67,30 @@ class Claiming:
             raise Retry(f"claim: {error if isinstance(error, Unavailable) else type(error).__name__}") from None
         batch = Batch(claimed, priority.rank, asked_at, Delays(self._settings))
         jobs = [Job(one, batch) for one in claimed]
-        queued: dict[ProviderQueue, list[Job]] = {first: []} if first else {}
-        for job in jobs:
-            if not job.notification.sandbox:
-                to = self._queue_of(job, first, tested, probe)
-                queued.setdefault(await self._domains.route(job, to, router), []).append(job)
-        for to, its in queued.items():
+        for to, its in (await self._by_queue(jobs, first, tested, probe)).items():
             if len(router.queues) > 1:
-                await self._reroute([job for job in its if job.notification.claimed_provider != to.name], to)
+                await self._reroute(its, to)
             to.add(its, promised if to is first else 0)
+            await to.shaper.shape()
         return batch, jobs
 
     async def _candidate(self, tested: ProviderQueue | None, router: Router) -> list[int]:
         if tested is None:
             return []
         return await asyncio.to_thread(self._store.candidate, tested.name, router.channel, tested.beginning)
+
+    async def _by_queue(
+        self, jobs: Sequence[Job], first: ProviderQueue | None, tested: ProviderQueue | None, probe: Sequence[int]
+    ) -> Mapping[ProviderQueue, Sequence[Job]]:
+        """Return the jobs for each queue, `first` among them even if it gets none."""
+        queued: dict[ProviderQueue, list[Job]] = {first: []} if first else {}
+        for job in jobs:
+            if not job.notification.sandbox:
+                to = self._queue_of(job, first, tested, probe)
+                queued.setdefault(await self._domains.route(job, to, self._routers[job.notification.type]), []).append(
+                    job
+                )
+        return queued
 
     def _queue_of(
         self, job: Job, first: ProviderQueue | None, tested: ProviderQueue | None, probe: Sequence[int]
@@ -84,7 +103,7 @@ class Claiming:
         if tested and one.id in probe and bound in (None, tested) and router.may_use(tested, one):
             job.probe = True
             return tested
-        if bound and not router.allows(bound, one):
+        if bound and not router.allows(bound, one.client_id):
             job.throttled = f"{waiting_for(bound)}; its client may not use it any more"
         elif bound and not bound.breaker.usable:
             job.throttled = waiting_for(bound)
@@ -98,7 +117,8 @@ class Claiming:
 
     async def _reroute(self, jobs: Sequence[Job], to: ProviderQueue) -> None:
         """Record that jobs go through a provider that their rows do not name."""
-        moved = [job for job in jobs if not (job.notification.bound_provider or job.throttled)]
+        unnamed = [job for job in jobs if job.notification.claimed_provider != to.name]
+        moved = [job for job in unnamed if not (job.notification.bound_provider or job.throttled)]
         if not moved:
             return
         try:

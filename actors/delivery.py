@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import NamedTuple
 from uuid import UUID
 
 from dramatiq import Retry
@@ -16,8 +15,7 @@ from dramatiq.middleware import CurrentMessage
 import settings
 from actors.attempts import Attempts, TryElsewhere, certainly_not_taken
 from actors.batches import Batch, Job
-from actors.breaker import Breaker
-from actors.channels import Provider, Sender, Throttled
+from actors.channels import Sender, Throttled
 from actors.claim_store import ClaimStore
 from actors.claiming import Claiming
 from actors.evidence import evidence
@@ -30,6 +28,7 @@ from actors.queue.priorities import PRIORITIES, Priority
 from actors.queue.wake_up import message
 from actors.refused_domains import RefusedDomains
 from actors.retry_policy import RetryPolicy
+from actors.routed import Providers
 from actors.routing import Router
 from db import workers
 from db.records import Attempt, Claimed, Settlement
@@ -48,28 +47,6 @@ class Again(Retry):
     def __init__(self, ids: Sequence[int], delay: int) -> None:
         super().__init__(f"{len(ids)} to be tried again", delay=delay)
         self.ids = ids
-
-
-class Routed(NamedTuple):
-    """A provider: how to reach it, its breaker, and its place in the routing.
-
-    `apart`: its targets fail apart from each other, as those of callbacks do, so that its breaker hears of nothing.
-    `reaches`: how the recipients begin that it can reach; empty if it reaches all.
-    """
-
-    provider: Provider
-    breaker: Breaker
-    priority: int = 1
-    weight: int = 1
-    apart: bool = False
-    reaches: str = ""
-
-
-class Providers(NamedTuple):
-    """All providers of a worker process: those of each channel, and the sandbox."""
-
-    of_channels: Mapping[str, Sequence[Routed]]
-    sandbox: Provider
 
 
 class Delivery:
@@ -118,7 +95,7 @@ class Delivery:
         router = self.routers[priority.channel]
         tested, queue = await router.probing(), router.choose(len(ids))
         blocked = await queue.blocked_for(len(ids)) if queue else 0.0
-        batch, jobs = await self._claiming.claim(ids, priority, None if blocked else queue, tested)
+        batch, jobs = await self._claiming.claim(ids, priority, queue, tested, blocked=bool(blocked))
         try:
             await self._send_to_sandbox([job for job in jobs if job.notification.sandbox])
             await self._finished(batch)

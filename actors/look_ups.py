@@ -57,7 +57,8 @@ class LookUps(threading.Thread):
         for provider, look_up in self._providers.items():
             with connection():
                 asked = look_ups.take(provider, AT_ONCE)
-                look_ups.forget()
+                if asked:
+                    look_ups.forget()
             for one in asked:
                 if self._ending.is_set() or not self._ask(provider, look_up, one):
                     break

@@ -20,6 +20,10 @@ class ProviderAccess:
             for one in provider_access.listed()
         }
 
+    def __bool__(self) -> bool:
+        """Return whether any client has a list."""
+        return bool(self._lists)
+
     def of(self, client_id: int, channel: str) -> Collection[str] | None:
         """Return the names of the providers that a client may use for a channel, or None if it may use all."""
         lists = self._lists.get(client_id)

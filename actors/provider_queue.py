@@ -14,6 +14,7 @@ from actors.channels.evidence_sources import sources
 from actors.claim_store import ClaimStore
 from actors.queue.priorities import RANKS
 from actors.sending_task import SendingTask
+from actors.shaping import Shaper
 from actors.work import Work
 from db.database import Unavailable
 from db.lifecycle import AHEAD
@@ -21,8 +22,8 @@ from db.records import Claimed
 from runtime import logs
 
 if TYPE_CHECKING:
-    from actors.delivery import Routed
     from actors.refused_domains import FromDomains
+    from actors.routed import Routed
 
 log = logs.get("queue")
 
@@ -49,17 +50,17 @@ class ProviderQueue:
         self.from_domains: FromDomains | None = getattr(provider, "from_domains", None)
         self.beginning = routed.reaches  # of the recipients that it can reach
         self.resting: deque[tuple[asyncio.Future[bool], float]] = deque()  # idle senders, and since when
-        self.closing = False
         self._new_sender, self._ready = provider.sender, provider.ready
         self.at_hand = AHEAD + 1 if provider.pipelines else 1  # jobs that a sender takes at most
         self._waiting: list[deque[Job]] = [deque() for _ in RANKS]  # by rank, the most urgent first
+        self.shaper = Shaper(self, self._waiting, getattr(provider, "shaping", None))  # few channels have such limits
         self._tasks: dict[asyncio.Task[None], SendingTask] = {}
         self._sweep: asyncio.TimerHandle | None = None
         self._start_at = -inf  # time.monotonic() before which no further sender is started
-        self.taken = 0  # notifications that the provider has taken
-        self.senders = 0  # without those that are about to end
-        self.limits.listen(self._rouse)
+        self.taken = self.senders = 0  # notifications that the provider has taken; senders that are not about to end
         self._places = 0  # notifications that have begun, may begin, or may begin as soon as they are claimed
+        self.closing = False
+        self.limits.listen(self._rouse)
 
     @property
     def weight(self) -> int:
@@ -141,11 +142,12 @@ class ProviderQueue:
     async def hand_back(self, jobs: Sequence[Job]) -> None:
         """Make the notifications of these jobs pending again; those refused because of our rate are due later."""
         try:
+            self.shaper.ended(*jobs)
             if untried := [job.notification for job in jobs if not job.throttled]:
                 await self.claim_store.release(untried)
             for job in jobs:
                 if job.throttled:
-                    await self.claim_store.postpone(job.notification, job.retry_after or POSTPONED, job.throttled)
+                    await self.claim_store.postpone([job.notification], job.retry_after or POSTPONED, job.throttled)
         finally:
             self.end(jobs)
 
@@ -183,6 +185,7 @@ class ProviderQueue:
 
     def put_back(self, jobs: Sequence[Job]) -> None:
         """Put jobs back in front of their priority."""
+        self.shaper.ended(*jobs)
         for job in reversed(jobs):
             self._waiting[job.batch.rank].appendleft(job)
         self._rouse()
@@ -219,14 +222,14 @@ class ProviderQueue:
 
     def _look(self) -> None:
         """End senders that were idle for too long, and give what is queued behind slow notifications to others."""
-        self._sweep = None
-        now = time.monotonic()
+        self._sweep, now = None, time.monotonic()
         for woken, since in self.resting:
             if now - since >= self.idle:
                 _wake(woken, going_on=False)
         self.resting = deque(resting for resting in self.resting if not resting[0].done())
         for sending in list(self._tasks.values()):
             sending.look(now)
+        self.shaper.look()
         self._rouse()
 
     def _ended(self, task: asyncio.Task[None]) -> None:
@@ -234,15 +237,14 @@ class ProviderQueue:
         if self.waiting:
             self._rouse()
         if error := task.exception():
-            tell = log.warning if isinstance(error, Unavailable) else log.error
-            tell(
-                "sender.failed", error=type(error).__name__, exc_info=None if isinstance(error, Unavailable) else error
+            away = isinstance(error, Unavailable)
+            (log.warning if away else log.error)(
+                "sender.failed", error=type(error).__name__, exc_info=None if away else error
             )
 
 
 def _wake(resting: asyncio.Future[bool], *, going_on: bool) -> bool:
     """Wake an idle sender. Return False if it was awake already."""
-    if resting.done():
-        return False
-    resting.set_result(going_on)
-    return True
+    if waking := not resting.done():
+        resting.set_result(going_on)
+    return waking

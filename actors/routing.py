@@ -53,16 +53,21 @@ class Router:
 
     def may_use(self, queue: ProviderQueue, notification: Claimed) -> bool:
         """Return whether a provider can reach the recipient of a notification, and the client may use it."""
-        return queue.reaches(notification.recipient) and self.allows(queue, notification)
+        return queue.reaches(notification.recipient) and self.allows(queue, notification.client_id)
 
-    def allows(self, queue: ProviderQueue, notification: Claimed) -> bool:
-        """Return whether the client of a notification may use a provider."""
-        return self._access.allows(notification.client_id, self.channel, queue.name)
+    def allows(self, queue: ProviderQueue, client_id: int) -> bool:
+        """Return whether a client may use a provider."""
+        return self._access.allows(client_id, self.channel, queue.name)
+
+    @property
+    def restricts(self) -> bool:
+        """Return whether any client may not use all providers."""
+        return bool(self._access)
 
     def missing(self, notification: Claimed) -> str:
         """Return what a notification waits for that no provider may send."""
         allowed = self._access.of(notification.client_id, self.channel)
-        if allowed is None or any(self.allows(queue, notification) for queue in self.queues):
+        if allowed is None or any(self.allows(queue, notification.client_id) for queue in self.queues):
             return f"a provider that reaches {notification.recipient.partition(':')[0]}: recipients"
         return f"{' or '.join(sorted(allowed))}: its client may use no other provider"
 

@@ -144,6 +144,7 @@ class SendingTask:
             queue.end([job])
             raise
         finally:
+            queue.shaper.ended(job)
             self._quick, self._since = time.monotonic() - self._since < QUICK, inf
         queue.taken += settlement.status == "sent"
         self._settle(job, settlement)

@@ -1,4 +1,4 @@
-"""What upkeep does for notifications that wait for evidence, because an attempt had no answer."""
+"""Round of upkeep for notifications that wait for evidence, because an attempt had no answer."""
 
 from __future__ import annotations
 

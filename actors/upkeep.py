@@ -12,7 +12,7 @@ from uuid import UUID
 
 import redis
 
-from actors import outcomes, provider_metrics, relay, silence
+from actors import daily_limits, outcomes, provider_metrics, relay, silence
 from actors.counters import counters
 from actors.delivery import Delivery
 from actors.queue import redis_faults
@@ -20,7 +20,7 @@ from actors.queue.broker import get_broker
 from actors.queue.redis_watch import RedisWatch
 from actors.relay import Relay
 from actors.unanswered import Unanswered
-from db import backlogs, changes, erasures, history, idempotency, lifecycle, listeners, pauses, workers
+from db import backlogs, changes, erasures, history, idempotency, lifecycle, listeners, pauses, subjects, workers
 from db.audit import By
 from db.clock import clock
 from db.database import Unacceptable, Unavailable, connection, database
@@ -38,6 +38,7 @@ WORKERS_KEPT = 86_400  # seconds that a dead worker stays in the table `workers`
 ENDS_AT_ONCE = 5_000  # rows per statement
 HISTORY_EVERY = 5.0  # seconds
 SILENCE_EVERY = 300.0  # seconds
+WORDS_EVERY = 10.0  # seconds
 MOMENT = 0.01  # seconds
 # Settings that decide the fate of a notification: `notify doctor` reports live workers that differ in them. Other
 # settings may differ: the heartbeat holds the time-outs of its worker, and a row holds its own times.
@@ -71,8 +72,7 @@ class Upkeep(threading.Thread):
         self._redis = RedisWatch()
         self._unanswered = Unanswered(settings, [q for q in delivery.queues if q.sources.replay_within])
         self._seen_at = math.inf  # seconds since 1970 on the database's clock: the last heartbeat
-        self._history_at = 0.0  # time.monotonic()
-        self._silence_at = 0.0  # time.monotonic()
+        self._history_at = self._silence_at = self._words_at = 0.0  # time.monotonic()
         self._ending = threading.Event()
         self._relay = Relay(settings, threads, delivery.routers, self._ending)
 
@@ -113,8 +113,10 @@ class Upkeep(threading.Thread):
         self._count_backlogs()
         self._relay.share_out()
         self._redis.look()
+        daily_limits.record({queue.name: queue.breaker.daily for queue in self._delivery.queues})
         self._relay.run()
         self._erase()
+        self._keep_words()
 
     def _beat(self) -> None:
         now = time.monotonic()
@@ -169,8 +171,7 @@ class Upkeep(threading.Thread):
 
     def _count_history(self) -> None:
         """Add the new ends to the history. A failure is logged and does not stop the round."""
-        now = time.monotonic()
-        if now < self._history_at:
+        if (now := time.monotonic()) < self._history_at:
             return
         self._history_at, until = now + HISTORY_EVERY, now + self._settings.delivery.upkeep_interval
         try:
@@ -196,8 +197,7 @@ class Upkeep(threading.Thread):
         until = time.monotonic() + self._settings.delivery.upkeep_interval
         with connection():
             for kind, name, _ in pauses.resumed():
-                most = relay.BATCH
-                while pauses.bring_back(kind, name, most) == most and time.monotonic() < until:
+                while pauses.bring_back(kind, name, relay.BATCH) == relay.BATCH and time.monotonic() < until:
                     pass
                 pauses.forget(kind, name)
 
@@ -227,6 +227,18 @@ class Upkeep(threading.Thread):
                 erasures.give_back(id, s.delivery.upkeep_interval)
         except (Unavailable, Unacceptable) as error:
             log.warning("erasure.not_done", error=str(error))
+
+    def _keep_words(self) -> None:
+        """Make filters of the words of subjects. A failure is logged and does not stop the round."""
+        if (now := time.monotonic()) < self._words_at:
+            return
+        self._words_at, until = now + WORDS_EVERY, now + self._settings.delivery.upkeep_interval
+        try:
+            with connection():
+                while subjects.keep() and time.monotonic() < until:
+                    pass
+        except (Unavailable, Unacceptable) as error:
+            log.warning("subject_words.not_kept", error=str(error))
 
     def _say_goodbye(self) -> None:
         try:

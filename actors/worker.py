@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 from collections.abc import Callable
 from functools import partial
+from math import inf
 from pkgutil import resolve_name
 from typing import Any
 from uuid import UUID, uuid4
@@ -14,7 +16,7 @@ import dramatiq
 from dramatiq.middleware import Middleware
 
 import settings
-from actors import outcomes
+from actors import daily_limits, outcomes
 from actors.actor import add_actors, running
 from actors.breaker import Breaker
 from actors.channels import Provider, registry
@@ -25,7 +27,7 @@ from actors.channels.rate import SharedRate
 from actors.channels.sandbox.channel import Sandbox
 from actors.channels.webhook.callback import Callback
 from actors.claim_store import ClaimStore
-from actors.delivery import Delivery, Providers, Routed
+from actors.delivery import Delivery
 from actors.domains import Domains
 from actors.exporter import Exporter
 from actors.look_ups import LookUps
@@ -39,6 +41,7 @@ from actors.reports.opt_outs import OptOuts
 from actors.reports.reader import ReportReader
 from actors.reports.reported_domains import ReportedDomains
 from actors.retention import Retention
+from actors.routed import Providers, Routed
 from actors.upkeep import Upkeep
 from db import database, fitness, migrations, providers
 from db.models import CALLBACK
@@ -168,8 +171,10 @@ class WorkerProcess(Middleware):
         for account in registry.accounts(channel, current):
             redis = (get_broker().client, lambda: get_broker().namespace, account.name)
             lease = ConnectionLease(*redis, account.connections)
-            rate = SharedRate(*redis, account.rate, partial(getattr, lease, "processes")) if account.rate else None
-            breaker = Breaker(current, account.name, identity)
+            processes = partial(getattr, lease, "processes")
+            daily = daily_limits.make(*redis[:2], account, processes)
+            rate = SharedRate(*redis, account.rate or inf, processes, daily) if account.rate or daily else None
+            breaker = Breaker(current, account.name, identity, daily)
             place = (account.priority, account.weight)
             made = make(account, current, lease, rate)
             routed.append(Routed(made, breaker, *place, reaches=channel.reaches(account)))
@@ -180,6 +185,9 @@ class WorkerProcess(Middleware):
         await delivery.close()
         for provider in self._providers:
             await provider.close()
+        for queue in delivery.queues:
+            if queue.breaker.daily:
+                await asyncio.to_thread(queue.breaker.daily.give_back)
 
 
 def _report(current: settings.Settings) -> None:
@@ -194,6 +202,7 @@ def _report(current: settings.Settings) -> None:
                     "weight": one.weight,
                     "connections": one.connections,
                     "rate": one.rate,
+                    "daily": one.daily,
                 },
             )
 

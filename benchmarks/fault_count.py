@@ -24,7 +24,7 @@ class Arrivals(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Fast:
-    """Arrivals at the sink, a process that accepts everything."""
+    """Arrivals at a sink, a process that accepts everything: mails by recipient, other messages by number."""
 
     mailbox: MailboxClient
 

@@ -15,6 +15,7 @@ class Row:
     """Row of the table.
 
     `act`: starts the workers, causes the fault and reports its end. `doubled`, `failed`: the largest allowed numbers.
+    `channel`: what is sent; empty for mails. `large`: it takes minutes, and runs only if it is asked for.
     """
 
     name: str
@@ -25,6 +26,8 @@ class Row:
     doubled: int
     failed: int
     settings: dict[str, object] = field(default_factory=dict)
+    channel: str = ""
+    large: bool = False
 
 
 ROWS: list[Row] = []

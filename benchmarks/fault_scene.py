@@ -12,8 +12,10 @@ from pathlib import Path
 
 import redis
 
-from benchmarks import load
+from benchmarks import channels, load
+from benchmarks.channels import Channel, Sink
 from benchmarks.fault_count import Arrivals, Fast, Scripted
+from benchmarks.http_sink import HttpMailboxClient
 from benchmarks.mailbox import MailboxClient
 from benchmarks.processes import Part, wait_until
 from benchmarks.target import ROOT
@@ -35,7 +37,7 @@ class Ground:
     """Servers that all rows share. Each row has its own database."""
 
     def __init__(self, folder: Path, lasting: ExitStack) -> None:
-        self.folder = folder
+        self.folder, self.lasting = folder, lasting
         self.postgres: Postgres = lasting.enter_context(embedded.postgres(folder, {"max_connections": "60"}))
         self.valkey: Valkey = lasting.enter_context(embedded.valkey(folder))
         self.databases = embedded.Databases(self.postgres)
@@ -47,17 +49,36 @@ class Ground:
         sink.start()
         self.sink_port, control = json.loads(ports.read_text()).values()
         self.sink = lasting.enter_context(closing(MailboxClient(control)))
+        self.http = lasting.enter_context(channels.sink(folder))
 
     def redis(self) -> redis.Redis:
         """Return a client."""
         return redis.Redis.from_url(self.valkey.url)
 
 
-class Scene:
-    """System of one row, its load, and the times for the table."""
+class ChannelLoad(Load):
+    """Load of messages that are no mails. `recipients` are their numbers."""
 
-    def __init__(self, ground: Ground, system: System, arrivals: Arrivals, server: SmtpServer, size: int) -> None:
+    channel: Channel
+
+    def _document(self, recipient: str) -> dict[str, object]:
+        return {**self.channel.document(int(recipient)), **self._fields}
+
+
+class Scene:
+    """System of one row, its load, and the times for the table. `channel`: None for mails."""
+
+    def __init__(  # noqa: PLR0917
+        self,
+        ground: Ground,
+        system: System,
+        arrivals: Arrivals,
+        server: SmtpServer,
+        size: int,
+        channel: Channel | None = None,
+    ) -> None:
         self.ground, self.system, self.arrivals, self.server, self.size = ground, system, arrivals, server, size
+        self.channel = channel
         self.accepted: dict[int, str] = {}
         self.note = ""
         self.broken: list[str] = []
@@ -68,11 +89,11 @@ class Scene:
         self._healed_at = 0.0
 
     def recipients(self, count: int, seconds: float = 0.0) -> Iterator[str]:
-        """Yield `count` addresses, spread over `seconds`."""
+        """Yield `count` addresses, or numbers of messages, spread over `seconds`."""
         begun = time.monotonic()
         for number in range(count):
             time.sleep(max(0.0, begun + seconds * number / count - time.monotonic()))
-            yield f"r{number}@recipient.example"
+            yield str(number) if self.channel else f"r{number}@recipient.example"
 
     def fill(self, **fields: object) -> None:
         """Post all notifications as fast as they are accepted, and wait for the last answer."""
@@ -81,8 +102,11 @@ class Scene:
 
     def post(self, seconds: float, **fields: object) -> Load:
         """Post all notifications in the background, spread over `seconds`."""
-        self._load = Load(self.system.port, self.recipients(self.size, seconds), 8, **fields).start()
-        return self._load
+        kind = ChannelLoad if self.channel else Load
+        self._load = kind(self.system.port, self.recipients(self.size, seconds), 8, **fields)
+        if isinstance(self._load, ChannelLoad) and self.channel:
+            self._load.channel = self.channel
+        return self._load.start()
 
     def posted(self) -> Load:
         """Wait for the last answer."""
@@ -141,29 +165,32 @@ class Scene:
 
 
 @contextmanager
-def scene(ground: Ground, name: str, size: int, *, scripted: bool, **settings: object) -> Iterator[Scene]:
+def scene(
+    ground: Ground, name: str, size: int, *, scripted: bool, channel: str = "", **settings: object
+) -> Iterator[Scene]:
     """Start a new system with its API; the row starts the workers. `scripted`: use the mail server with a script."""
-    logs = ground.folder / name
+    logs = ground.folder / "-".join(filter(None, (channel, name)))
     logs.mkdir()
     ground.redis().flushall()
-    ground.sink.reset()
-    ground.sink.delay()
+    for mailbox in (ground.sink, ground.http.mailbox):
+        mailbox.reset()
+        mailbox.delay()
+    other = channels.CHANNELS.get(channel)
     with ground.databases.new() as database_url, SmtpServer() as server:
         url = server.url if scripted else f"smtp://127.0.0.1:{ground.sink_port}?starttls=off"
-        arrivals: Arrivals = Scripted(server) if scripted else Fast(ground.sink)
-        system = System(
-            logs,
-            **{
-                "database_url": database_url,
-                "redis_url": ground.valkey.url,
-                "smtp_url": url,
-                **SETTINGS,
-                **settings,
-            },  # type: ignore[arg-type]
-        )
+        accounts = {"smtp_url": url} | (_accounts(other, ground.http, logs) if other else {})
+        where = {"database_url": database_url, "redis_url": ground.valkey.url}
+        system = System(logs, **{**where, **accounts, **SETTINGS, **settings})  # type: ignore[arg-type]
+        arrivals: Arrivals = Fast(ground.http.mailbox) if other else Scripted(server) if scripted else Fast(ground.sink)
         try:
             system.start_api(processes=2)
-            yield Scene(ground, system, arrivals, server, size)
+            if other:
+                channels.furnish(system.port, other, ground.http.url)
+            yield Scene(ground, system, arrivals, server, size, other)
         finally:
             for group in [*system.workers, *([system.api] if system.api else [])]:
                 group.kill()
+
+
+def _accounts(channel: Channel, sink: Sink[HttpMailboxClient], folder: Path) -> dict[str, object]:
+    return {name.lower(): value for name, value in channel.environment(sink.url, folder).items()}

@@ -9,11 +9,15 @@ import time
 from benchmarks.fault_rows import row
 from benchmarks.fault_scene import GROUPS, THREADS, Scene
 from benchmarks.processes import wait_until
+from db.lifecycle import AHEAD
+from settings.providers import CONNECTIONS
 from tests.acceptance.troubles import POISON
 from tests.smtp import Reply
 
 ROUNDS = 5
-IN_DOUBT = 2  # mails of each thread that may be sent but not recorded
+# Mails that all workers together may have sent but not recorded: of each connection to the mail server those that it is
+# ahead of the records. The connections are those of all processes.
+IN_DOUBT = AHEAD * CONNECTIONS
 
 
 def _drain(scene: Scene, milliseconds: float, **fields: object) -> None:
@@ -34,15 +38,15 @@ def _kill_every_two_seconds(scene: Scene) -> None:
     scene.healed()
 
 
-@row("kill", "workers SIGKILLed every 2 s, 5 times", size=5_000, doubled=IN_DOUBT * GROUPS * THREADS * ROUNDS)
+@row("kill", "workers SIGKILLed every 2 s, 5 times", size=5_000, doubled=IN_DOUBT * ROUNDS)
 def kill(scene: Scene) -> None:
     """Only mails that were sent but not recorded may arrive twice."""
     _drain(scene, 40)
     _kill_every_two_seconds(scene)
-    scene.note = f"at most {IN_DOUBT * GROUPS * THREADS * ROUNDS} may double"
+    scene.note = f"at most {IN_DOUBT * ROUNDS} may double"
 
 
-@row("hold", "the same with `onUncertain: hold`", size=5_000, failed=IN_DOUBT * GROUPS * THREADS * ROUNDS)
+@row("hold", "the same with `onUncertain: hold`", size=5_000, failed=IN_DOUBT * ROUNDS)
 def hold(scene: Scene) -> None:
     """No mail arrives twice: notifications with an unknown outcome fail."""
     _drain(scene, 40, onUncertain="hold")
@@ -54,7 +58,7 @@ def hold(scene: Scene) -> None:
 
 
 @row("standstill", "a group of workers SIGSTOPped for 5 s (WORKER_TIMEOUT 3), 3 times", size=5_000,
-     doubled=IN_DOUBT * THREADS * 3)  # fmt: skip
+     doubled=IN_DOUBT * 3)  # fmt: skip
 def standstill(scene: Scene) -> None:
     """Like a paused machine: others take over, and it must not continue what they have sent."""
     _drain(scene, 40)
@@ -64,7 +68,7 @@ def standstill(scene: Scene) -> None:
         time.sleep(5)
         group.signal_all(signal.SIGCONT)
     scene.healed()
-    scene.note = f"at most {IN_DOUBT * THREADS * 3} may double"
+    scene.note = f"at most {IN_DOUBT * 3} may double"
 
 
 @row("deploy", "workers replaced by SIGTERM, 5 times", size=5_000)
@@ -81,7 +85,7 @@ def deploy(scene: Scene) -> None:
     scene.healed()
 
 
-@row("sibling", "one worker process of two SIGKILLed", doubled=IN_DOUBT * THREADS)
+@row("sibling", "one worker process of two SIGKILLed", doubled=IN_DOUBT)
 def sibling(scene: Scene) -> None:
     """The master stops the other process in order; a supervisor starts both again."""
     scene.ground.sink.delay(20)
@@ -94,7 +98,7 @@ def sibling(scene: Scene) -> None:
     scene.healed()
 
 
-@row("master", "the Dramatiq master SIGKILLed", doubled=IN_DOUBT * 2 * THREADS)
+@row("master", "the Dramatiq master SIGKILLed", doubled=IN_DOUBT)
 def master(scene: Scene) -> None:
     """No orphaned process continues."""
     scene.ground.sink.delay(20)
@@ -107,7 +111,7 @@ def master(scene: Scene) -> None:
     scene.healed()
 
 
-@row("poison", "a notification that kills its worker each time", doubled=IN_DOUBT * THREADS * 5, failed=1,
+@row("poison", "a notification that kills its worker each time", doubled=IN_DOUBT * 5, failed=1,
      worker_timeout=2)  # fmt: skip
 def poison(scene: Scene) -> None:
     """A supervisor starts the worker again each time."""

@@ -10,7 +10,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from benchmarks import fault_mail, fault_stores, fault_workers, report
+from benchmarks import fault_channels, fault_mail, fault_providers, fault_stores, fault_workers, report
+from benchmarks.channels import CHANNELS
 from benchmarks.fault_count import Count, count
 from benchmarks.fault_rows import ROWS, Row
 from benchmarks.fault_scene import SETTINGS, Ground, Scene, scene
@@ -18,7 +19,13 @@ from benchmarks.processes import OverdueError
 from tests import embedded, environment
 from tests.system import QUICK
 
-__all__ = ["fault_mail", "fault_stores", "fault_workers"]  # Imported because they register rows.
+__all__ = [
+    "fault_channels",
+    "fault_mail",
+    "fault_providers",
+    "fault_stores",
+    "fault_workers",
+]  # Imported because they register rows.
 COLUMNS = (
     "fault", "accepted", "delivered", "lost", "doubled", "stuck", "failed", "attempts burnt",
     "s to first mail", "s to the end", "wake-ups each", "notes",
@@ -56,7 +63,7 @@ class Outcome:
 
 def run(row: Row, ground: Ground) -> Outcome:
     """Cause one fault on an empty database, and return its result."""
-    with scene(ground, row.name, row.size, scripted=row.scripted, **row.settings) as at:
+    with scene(ground, row.name, row.size, scripted=row.scripted, channel=row.channel, **row.settings) as at:
         try:
             row.act(at)
         except (AssertionError, OverdueError) as error:
@@ -80,7 +87,9 @@ def table(outcomes: list[Outcome]) -> str:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.faults", description=__doc__)
-    parser.add_argument("--only", nargs="+", choices=[row.name for row in ROWS], default=[])
+    parser.add_argument("--channel", choices=["email", *CHANNELS], default="email", help="what is sent (email)")
+    parser.add_argument("--large", action="store_true", help="cause those that take minutes, and no others")
+    parser.add_argument("--only", nargs="+", choices=sorted({row.name for row in ROWS}), default=[])
     parser.add_argument("--size", type=int, help="notifications in each row, instead of the row's own number")
     parser.add_argument("--out", type=Path, help="write the Markdown here too")
     return parser.parse_args()
@@ -89,7 +98,9 @@ def _options() -> argparse.Namespace:
 def main() -> int:
     """Return 0 if every promise was kept, else 1."""
     options = _options()
-    rows = [row for row in ROWS if not options.only or row.name in options.only]
+    channel = "" if options.channel == "email" else options.channel
+    rows = [row for row in ROWS if (row.channel, row.large) == (channel, options.large)]
+    rows = [row for row in rows if not options.only or row.name in options.only]
     if options.size:
         rows = [replace(row, size=options.size) if row.size > 1 else row for row in rows]
     kept = environment.cleared()

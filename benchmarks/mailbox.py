@@ -112,6 +112,10 @@ class MailboxClient:
         """Answer a share of the recipients (0 to 1) once with 451."""
         self._ask("defer", share)
 
+    def refuse(self, *, refuse: bool) -> None:
+        """Make the SMTP sink reset its connections and refuse further ones, or accept them again."""
+        self._ask("refuse", refuse)
+
     def count(self) -> Count:
         """Return the arrivals since the last reset."""
         mails, recipients, first, last = self._ask("count")

@@ -20,6 +20,8 @@ class Plan:
     idle_gap: float = 2
     backlog: int = 20_000
     smtp_ms: tuple[float, ...] = (0, 20)
+    channel_backlog: int = 20_000
+    provider_ms: float = 20
     retries_backlog: int = 100_000
     retries_share: float = 0.1
     old_rows: tuple[int, ...] = (0, 1_000_000)
@@ -37,6 +39,8 @@ MEANING = {
     "idle_gap": "seconds between POSTs to an idle system",
     "backlog": "mails of each drain",
     "smtp_ms": "delay of every answer of the mail server, for each drain",
+    "channel_backlog": "messages of the drains of sms and push; our system only",
+    "provider_ms": "delay of every answer of their provider",
     "retries_backlog": "mails of the drain with retries",
     "retries_share": "share of its recipients, 0 to 1, that are answered once with 451",
     "old_rows": "rows in the table before each part of growth; our system only",

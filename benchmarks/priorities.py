@@ -115,7 +115,7 @@ def _left(at: Scene) -> int:
 def _rows(backlog: int) -> Iterator[Probed]:
     with ExitStack() as lasting:
         ground = Ground(lasting.enter_context(embedded.short_directory()), lasting)
-        with scene(ground, "priorities", 0, scripted=False, **SETTINGS) as at:
+        with scene(ground, "priorities", 0, scripted=False, channel="", **SETTINGS) as at:
             yield from measure(at, backlog)
 
 

@@ -16,6 +16,7 @@ from typing import cast
 
 import uvloop
 
+from benchmarks.listening import Listener
 from benchmarks.mailbox import Control, Mailbox
 
 # The form that nearly every client sends, in one match. Other forms are parsed line by line.
@@ -42,8 +43,8 @@ REPLIES = {
 class Smtp(asyncio.Protocol):
     """Connection. `rest`: received data that were not processed yet."""
 
-    def __init__(self, mailbox: Mailbox) -> None:
-        self.mailbox = mailbox
+    def __init__(self, mailbox: Mailbox, open: set[asyncio.Transport]) -> None:
+        self.mailbox, self.open = mailbox, open
         self.rest = b""
         self.in_body = False
         self.recipients: list[bytes] = []
@@ -52,7 +53,12 @@ class Smtp(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Send the greeting."""
         self.transport = cast(asyncio.Transport, transport)
+        self.open.add(self.transport)
         self._reply([b"220 sink ESMTP\r\n"], 0)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the connection."""
+        self.open.discard(self.transport)
 
     def data_received(self, data: bytes) -> None:
         """Answer all complete commands and mails with one write."""
@@ -126,14 +132,28 @@ class Smtp(asyncio.Protocol):
             self.transport.close()
 
 
+class SinkControl(Control):
+    """Connection to the control port. `refuse`: whether to accept no mails and to reset all connections."""
+
+    def __init__(self, mailbox: Mailbox, listener: Listener) -> None:
+        super().__init__(mailbox)
+        self.listener = listener
+        self.commands["refuse"] = self.refuse
+
+    def refuse(self, refuse: bool) -> None:
+        """Begin to refuse connections, or to accept them again."""
+        self.task = asyncio.ensure_future(self.listener.listen(on=not refuse))
+
+
 async def serve() -> None:
     """Listen on two free ports of the loopback interface until killed."""
     mailbox, loop = Mailbox(), asyncio.get_running_loop()
-    smtp = await loop.create_server(lambda: Smtp(mailbox), "127.0.0.1", 0, backlog=1024)
-    control = await loop.create_server(lambda: Control(mailbox), "127.0.0.1", 0)
-    ports = {"smtp": smtp.sockets[0].getsockname()[1], "control": control.sockets[0].getsockname()[1]}
+    listener = Listener(lambda: Smtp(mailbox, listener.transports))
+    await listener.listen(on=True)
+    control = await loop.create_server(lambda: SinkControl(mailbox, listener), "127.0.0.1", 0)
+    ports = {"smtp": listener.port, "control": control.sockets[0].getsockname()[1]}
     print(json.dumps(ports), flush=True)
-    await smtp.serve_forever()
+    await control.serve_forever()
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ class State(NamedTuple):
     """The state of a breaker, in seconds until the next probe and since it closed (infinite if it never opened).
 
     `by_mails`: it opened because particular mails failed, not because the provider could not be reached. `enabled` and
-    `weight`: what operators have set.
+    `weight`: what operators have set. `exhausted`: its daily limit is used up.
     """
 
     open: bool
@@ -34,6 +34,7 @@ class State(NamedTuple):
     by_mails: bool = False
     enabled: bool = True
     weight: int | None = None
+    exhausted: bool = False
 
 
 # A condition: the worker that probes has died, so the probe will have no outcome. Parameter: worker_timeout.
@@ -48,7 +49,7 @@ def state(provider: str, worker_timeout: float) -> State:
                CASE WHEN opened_at IS NULL OR {_ORPHANED} THEN 0
                     ELSE extract(epoch FROM probe_after - now())::float8 END,
                coalesce(extract(epoch FROM now() - closed_at)::float8, 'infinity'),
-               by_mails, enabled, weight
+               by_mails, enabled, weight, coalesce(exhausted_until > now(), false)
         FROM providers WHERE name = %s
         """,
         worker_timeout,

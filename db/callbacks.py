@@ -19,7 +19,7 @@ from db.reports import Position, attempts_of, dicts
 
 # Any constant will do that no other lock of a client has.
 LOCK = 7_021
-# `failing` looks at so many endpoints (the newest), and at so many callbacks of each (the newest).
+# The number of newest endpoints that `failing` reads, and the number of newest callbacks of each.
 ENDPOINTS = 1_000
 LATELY = 500
 OF_PROVIDERS = ("provider.silent", "provider.heard")  # events that are not about the client's notifications

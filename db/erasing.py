@@ -1,4 +1,5 @@
-"""The parts of an erasure. Each runs a few statements over a bounded number of rows, and finds those rows anew.
+"""The parts of an erasure. Each runs a few statements over a bounded number of rows, and finds those rows again each
+time.
 
 Rows are found by an index: by `recipient`, or by `mailboxes` if the address is written differently from its normalised
 form or is among the copies. Rows are locked in id order. Call within the transaction of `erasures.step`.
@@ -10,7 +11,7 @@ import json
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from db import incoming_reports, lifecycle, suppressions
+from db import incoming_reports, lifecycle, subjects
 from db.client_view import VIEW
 from db.database import rows
 from db.models import FINAL
@@ -69,6 +70,7 @@ def erase(erasure: int, of: Of, most: int) -> int:
     if not ids:
         return 0
     _blank(ids, of.address)
+    subjects.forget(ids)
     rows("DELETE FROM attachments WHERE notification_id = ANY(%s)", ids)
     _silence(ids)
     incoming_reports.erase(ids)
@@ -120,32 +122,6 @@ def left(of: Of) -> int:
         f"SELECT (SELECT count(*) FROM {_MINE}) + (SELECT count(*) FROM {_COPIES})", *_mine(of), *_copied(of)
     )
     return int(count)
-
-
-def hide_suppression(of: Of) -> bool:
-    """Replace the address on the suppression list by its digest, which still matches. Return whether it is there.
-
-    A phone number may be there for single senders too, as `+41791234567 from acme`.
-    """
-    pairs = rows(
-        "SELECT address FROM suppressions WHERE client_id = %s AND starts_with(address, %s) ORDER BY address",
-        *(of.client_id, f"{of.address} from "),
-    )
-    hidden = [_hide(of.client_id, address) for address in (of.address, *(pair for (pair,) in pairs))]
-    return any(hidden)
-
-
-def _hide(client_id: int, address: str) -> bool:
-    digest = f"({suppressions.digest('%s', '%s::text')})"
-    plain = (client_id, address)
-    if rows("SELECT true FROM suppressions WHERE client_id = %s AND address = %s FOR UPDATE", *plain):
-        rows(f"DELETE FROM suppressions WHERE client_id = %s AND address = {digest}", client_id, *plain)
-    rows(
-        f"UPDATE suppressions SET address = {digest}, source = NULL, erased = true"
-        " WHERE client_id = %s AND address = %s",
-        *(*plain, *plain),
-    )
-    return bool(rows(f"SELECT true FROM suppressions WHERE client_id = %s AND address = {digest}", client_id, *plain))
 
 
 def forget_elsewhere(of: Of) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from db import audit, erasing
+from db import audit, erasing, suppressions
 from db.audit import Act, By
 from db.database import database, rows
 from db.erasing import Of
@@ -128,7 +128,7 @@ def _erased(work: Work, most: int) -> bool:
 def _finished(work: Work, by: By) -> bool:
     if work.rest or erasing.left(work.of):
         return False
-    suppressed = erasing.hide_suppression(work.of)
+    suppressed = suppressions.hide(work.of.client_id, work.of.address)
     erasing.forget_elsewhere(work.of)
     [(marked, *counts)] = rows(
         "UPDATE erasures SET done_at = now(), address = NULL WHERE id = %s"

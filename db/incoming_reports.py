@@ -97,7 +97,7 @@ def end_empty(id: int, state: str) -> None:
 
 
 def postpone(id: int, seconds: float) -> None:
-    """Let a report be read again in so many seconds."""
+    """Let a report be read again after this many seconds."""
     rows("UPDATE reports SET due_at = now() + %s * interval '1 second' WHERE id = %s AND state = 'new'", seconds, id)
 
 

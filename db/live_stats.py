@@ -38,6 +38,8 @@ class PriorityStats(NamedTuple):
 class Provider(NamedTuple):
     """The breaker of a provider. `probe_in`: seconds until the next probe; None while it is closed.
 
+    `exhausted_until`: until when its daily limit, `daily`, is used up; None if it is not.
+
     `channel`: that of its notifications; empty if it was reported by an older version, which had one channel.
     `enabled`: operators have not switched it off. `connections`, `rate`: those of its URL, None if not known;
     an unlimited rate is None too. `silent`: its reports have stopped.
@@ -52,6 +54,13 @@ class Provider(NamedTuple):
     connections: int | None = None
     rate: float | None = None
     silent: bool = False
+    exhausted_until: datetime | None = None
+    daily: int | None = None
+
+    @property
+    def works(self) -> bool:
+        """True if its breaker is closed, and something is left of its daily limit."""
+        return self.opened_at is None and self.exhausted_until is None
 
 
 class Worker(NamedTuple):
@@ -123,8 +132,9 @@ def providers() -> list[Provider]:
     found = rows(
         "SELECT name, opened_at, reason, CASE WHEN opened_at IS NOT NULL"
         " THEN greatest(0, extract(epoch FROM probe_after - now())::float8) END, coalesce(config ->> 'channel', ''),"
-        " enabled, (config ->> 'connections')::int, (config ->> 'rate')::float8,"
-        " silent_since IS NOT NULL FROM providers ORDER BY name"
+        " enabled, (config ->> 'connections')::int, (config ->> 'rate')::float8, silent_since IS NOT NULL,"
+        " CASE WHEN exhausted_until > now() THEN exhausted_until END, (config ->> 'daily')::bigint"
+        " FROM providers ORDER BY name"
     )
     return [Provider(*row) for row in found]
 

@@ -1,4 +1,4 @@
-"""Which notifications a provider is asked about, because an attempt had no answer. Call within `connection()`.
+"""Schedule of the look-ups at providers for notifications whose attempt had no answer. Call within `connection()`.
 
 The table `look_ups` only spaces the questions. A row that is lost, or a worker that dies before it has asked, costs one
 more question or a later one.
@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import NamedTuple
 
+from db.client_view import VIEW
 from db.database import rows
 
 TURN = 1.0  # seconds: of all workers, one asks a provider about a few notifications in this time
@@ -24,14 +25,16 @@ class Asked(NamedTuple):
     since: datetime
 
 
-_TAKE = """
+_TAKE = f"""
         WITH turn AS (
             UPDATE providers SET look_up_after = now() + %s * interval '1 second'
             WHERE name = %s AND (look_up_after IS NULL OR look_up_after <= now())
+                  AND EXISTS (SELECT FROM {VIEW} AS n WHERE n.status = 'pending'
+                              AND n.bound_provider IS NOT NULL AND n.bound_provider = providers.name)
             RETURNING name
         ), chosen AS MATERIALIZED (
             SELECT n.id, n.recipient FROM turn
-            JOIN notifications AS n ON n.bound_provider = turn.name AND n.status = 'pending'
+            JOIN {VIEW} AS n ON n.bound_provider = turn.name AND n.status = 'pending'
             LEFT JOIN look_ups AS l ON l.notification_id = n.id
             WHERE n.bound_provider IS NOT NULL AND n.erased_at IS NULL AND (l.due_at IS NULL OR l.due_at <= now())
             ORDER BY l.due_at NULLS FIRST, n.id LIMIT %s
@@ -53,7 +56,7 @@ def take(provider: str, most: int) -> list[Asked]:
 
 
 def rest(provider: str, seconds: float) -> None:
-    """Let nobody ask a provider for so many seconds, because it did not answer."""
+    """Let no worker ask a provider for this many seconds, because it did not answer."""
     rows("UPDATE providers SET look_up_after = now() + %s * interval '1 second' WHERE name = %s", seconds, provider)
 
 

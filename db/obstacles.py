@@ -21,9 +21,9 @@ class Obstacles(NamedTuple):
     """Open breakers, pauses in force, and whether a worker is alive.
 
     `last_seen`: when the last worker was seen that ended without a shutdown; None if a worker is alive or none is
-    known. `working`: the channels with a provider that live workers use and whose breaker is closed.
-    `served`: the channels that live workers serve; None if one does not tell. `refused_domains`: which provider refuses
-    mails from which domain.
+    known. `working`: the channels with a provider that live workers use and that works. `served`: the channels that
+    live workers serve; None if one does not tell. `refused_domains`: which provider refuses mails from which domain.
+    `exhausted`: providers whose daily limit is used up.
     """
 
     providers: Sequence[Provider] = ()
@@ -33,9 +33,10 @@ class Obstacles(NamedTuple):
     working: Collection[str] = ()
     served: Collection[str] | None = None
     refused_domains: Sequence[Pair] = ()
+    exhausted: Sequence[Provider] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.providers or self.pauses or self.refused_domains or not self.workers)
+        return bool(self.providers or self.exhausted or self.pauses or self.refused_domains or not self.workers)
 
     def for_client(self, client_id: int) -> Obstacles:
         """Return the obstacles without the pauses of other clients."""
@@ -59,8 +60,9 @@ def of(
     last_seen = None if alive or silent is None else now - timedelta(seconds=silent)
     down = [one for one in known if one.opened_at is not None]
     used = {name for worker in seen if worker.alive for name in (worker.provider or "").split(", ") if name}
-    working = {one.channel for one in known if one.name in used and one.opened_at is None}
-    return Obstacles(down, held, alive, last_seen, working, served(seen), refused)
+    working = {one.channel for one in known if one.name in used and one.works}
+    exhausted = [one for one in known if one.exhausted_until is not None]
+    return Obstacles(down, held, alive, last_seen, working, served(seen), refused, exhausted)
 
 
 def served(seen: Iterable[Worker]) -> Collection[str] | None:

@@ -1,4 +1,4 @@
-"""Which providers the notifications of a client may use. Call within `connection()`.
+"""Lists of the providers that the notifications of a client may use. Call within `connection()`.
 
 `clients.providers` has the names of a client's providers for each channel; a channel that is left out may use all.
 """
@@ -37,7 +37,7 @@ def listed() -> list[Listed]:
     return [Listed(*row) for row in rows("SELECT id, name, providers FROM clients WHERE providers IS NOT NULL")]
 
 
-def of(client_id: int, channel: str) -> Sequence[str] | None:
-    """Return the names of the providers that a client may use for a channel, or None if it may use all."""
-    found = rows("SELECT providers -> %s FROM clients WHERE id = %s", channel, client_id)
-    return found[0][0] if found else None
+def restricted(ids: Sequence[int]) -> list[tuple[int, int]]:
+    """Return those of these pending notifications whose client has a list, each with its client."""
+    sql = "SELECT id, client_id FROM notifications WHERE id = ANY(%s) AND status = 'pending'"
+    return rows(f"{sql} AND client_id = ANY({RESTRICTED}) ORDER BY id", list(ids))

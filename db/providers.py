@@ -16,10 +16,11 @@ from db.live_stats import Worker
 class Provider(NamedTuple):
     """A provider.
 
-    `config`: its channel, and priority, weight, connections and rate of its URL. `weight`: set by operators, or None.
+    `config`: its channel, and the numbers of its URL. `weight`: set by operators, or None.
     `opened_at`, `reason`: since when and why its breaker is open; None while it works. `refused_domains`: the From
     domains that it refuses, each with `domain`, `since` (RFC 3339) and `reason`. `silent_since`: when it was noticed
     that its reports have stopped; None if they have not.
+    `daily_used`: how much of its daily limit is used. `exhausted_until`: until when it is used up, None if it is not.
     """
 
     name: str
@@ -30,6 +31,8 @@ class Provider(NamedTuple):
     reason: str | None
     refused_domains: Sequence[Mapping[str, Any]] = ()
     silent_since: datetime | None = None
+    daily_used: int = 0
+    exhausted_until: datetime | None = None
 
     @property
     def channel(self) -> str | None:
@@ -56,22 +59,52 @@ class Use(NamedTuple):
 
 
 Known = tuple[Provider, Use]
+# `daily_used`: as in actors/channels/daily.py: quarters of an hour since 1970, of which 97 count.
 _COLUMNS = """name, enabled, weight, config, opened_at, reason,
         (SELECT coalesce(json_agg(json_build_object('domain', r.domain, 'since', rfc3339(r.opened_at),
                                                     'reason', r.reason) ORDER BY r.domain), '[]')
-         FROM refused_domains AS r WHERE r.provider = name AND r.opened_at IS NOT NULL), silent_since"""
+         FROM refused_domains AS r WHERE r.provider = name AND r.opened_at IS NOT NULL), silent_since,
+        (SELECT coalesce(sum(value::bigint), 0)::bigint FROM jsonb_each_text(daily_used)
+         WHERE key::bigint > floor(extract(epoch FROM now()) / 900) - 97),
+        CASE WHEN exhausted_until > now() THEN exhausted_until END"""
 
 
 def report(name: str, config: Mapping[str, Any]) -> None:
-    """Record what the URL of a provider says, when a worker starts."""
+    """Record what the URL of a provider says, when a worker starts. Another daily limit may leave something."""
     rows(
         """
         INSERT INTO providers AS p (name, config) VALUES (%s, %s)
-        ON CONFLICT (name) DO UPDATE SET config = excluded.config WHERE p.config <> excluded.config
+        ON CONFLICT (name) DO UPDATE SET config = excluded.config, exhausted_until = NULL
+        WHERE p.config <> excluded.config
         """,
         name,
         json.dumps(dict(config)),
     )
+
+
+def record_daily(name: str, counts: Mapping[str, int], exhausted_for: float) -> None:
+    """Record what is counted against the daily limit, by quarter of an hour, if that is known.
+
+    `exhausted_for`: seconds until something is left; 0.0 if something is.
+    """
+    rows(
+        """
+        UPDATE providers
+        SET daily_used = coalesce(nullif(%s::jsonb, '{}'), daily_used),
+            exhausted_until = CASE WHEN %s > 0 THEN now() + %s * interval '1 second' ELSE exhausted_until END
+        WHERE name = %s
+        """,
+        *(json.dumps(dict(counts)), exhausted_for, exhausted_for, name),
+    )
+
+
+def daily_counts(name: str) -> dict[str, int]:
+    """Return what was recorded of the counts, by quarter of an hour."""
+    return {
+        at: count
+        for (counts,) in rows("SELECT daily_used FROM providers WHERE name = %s", name)
+        for at, count in counts.items()
+    }
 
 
 def reported() -> list[Provider]:

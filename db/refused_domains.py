@@ -14,7 +14,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from db import workers
-from db.client_view import GUARD
+from db.client_view import VIEW
 from db.database import rows
 
 KEPT = 86_400  # seconds after the last refusal for which a closed pair is kept
@@ -129,7 +129,7 @@ def _open(refusal: Refusal, waits: Waits) -> bool:
 
 
 def taken(provider: str, domain: str) -> None:
-    """closed -> closed: the provider has taken a mail, so refusals begin to count anew."""
+    """closed -> closed: the provider has taken a mail, so the count of refusals starts again at 0."""
     rows(
         "UPDATE refused_domains SET refused = 0 WHERE provider = %s AND domain = %s AND opened_at IS NULL",
         *(provider, domain),
@@ -137,7 +137,7 @@ def taken(provider: str, domain: str) -> None:
 
 
 def delivered(provider: str, domain: str) -> None:
-    """closed -> closed: a mail has arrived, so bounces begin to count anew."""
+    """closed -> closed: a mail has arrived, so the count of bounces starts again at 0."""
     rows(
         "UPDATE refused_domains SET reported = 0, reported_by = '{}'"
         " WHERE provider = %s AND domain = %s AND opened_at IS NULL",
@@ -225,8 +225,8 @@ def sent_through(notification: int) -> Sent | None:
     """Return how a mail was sent that a report is about, or None if it was not."""
     found = rows(
         f"""
-        SELECT a.provider, n.mail ->> 'from' FROM notifications AS n JOIN attempts AS a ON a.notification_id = n.id
-        WHERE n.id = %s AND {GUARD} AND NOT n.sandbox AND a.outcome IN ('sent', 'uncertain', 'lost')
+        SELECT a.provider, n.mail ->> 'from' FROM {VIEW} AS n JOIN attempts AS a ON a.notification_id = n.id
+        WHERE n.id = %s AND NOT n.sandbox AND a.outcome IN ('sent', 'uncertain', 'lost')
         ORDER BY a.number DESC LIMIT 1
         """,
         notification,

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from functools import reduce
-from operator import and_
+from operator import itemgetter
 from typing import Any, NamedTuple
 
-from peewee import SQL, Case, Field, NodeList, Select, Tuple, Value, fn
+from peewee import SQL, Case, Select, Tuple, fn
 
 from db.client_view import VIEW, select
 from db.database import IN_ORDER, database, rows
+from db.filters import AMONG, CONDITIONS, PRIORITY, SORTED, WIDE, is_to
 from db.models import FINAL, Attempt, Notification
 
 N = Notification
-# The expression of the index notifications_of_priority.
-_PRIORITY = fn.split_part(N.queue, SQL("'.'"), SQL("-1"))
 _HEAD = (N.id, N.type, N.recipient, N.subject)
 _STATE = (
-    *(N.on_uncertain, N.failover, N.sandbox, _PRIORITY.alias("priority"), N.send_at, N.expires_at),
+    *(N.on_uncertain, N.failover, N.sandbox, PRIORITY.alias("priority"), N.send_at, N.expires_at),
     *(N.template, N.template_version),
     *(
         fn.COALESCE(N.tags, SQL("'[]'::jsonb")).alias("tags"),
@@ -43,9 +40,6 @@ _PROOF = """(SELECT json_build_object(
     FROM evidence AS e WHERE e.notification_id = "t1"."id" AND e.state = 'applied' AND NOT e.about_copy
     ORDER BY array_position(ARRAY['delayed', 'delivered', 'bounced', 'complained'], e.kind) DESC NULLS LAST,
              e.applied_at LIMIT 1)"""
-
-# The expression of the index notifications_domain.
-DOMAIN = "lower(split_part(recipient, '@', -1) COLLATE \"C\")"
 
 Row = dict[str, Any]
 Run = Callable[[Any], list[Row]]
@@ -97,7 +91,7 @@ def newest(client: int, filters: Mapping[str, Any], after: Position | None, limi
 
     `filters`: status, type, recipient, priority, sandbox, created_from (inclusive), created_to (exclusive), tags (all
     of them), delivery_status, metadata (all of these entries), and those of db/search.py: written, mailbox, domain,
-    template, failure_reason, and those of _AMONG. Every page costs the same, because it begins at its place in an
+    template, failure_reason, and those of AMONG. Every page costs the same, because it begins at its place in an
     index. Matches of rare tags or metadata are found first and then sorted. For a filter without an index, a page looks
     at the next LOOKED_AT notifications; it may then have few rows, or none, and still be followed by another page.
 
@@ -110,6 +104,21 @@ def newest(client: int, filters: Mapping[str, Any], after: Position | None, limi
         "written_differently": filters["recipient"]
     }
     return merged([_page(client, filters, after, limit), _page(client, others, after, limit)], limit)
+
+
+def among(client: int, ids: Sequence[int], filters: Mapping[str, Any]) -> list[Row]:
+    """Return those of these few notifications that are a client's and match `filters`, the highest ids first.
+
+    `filters` are those of `newest` for the API.
+    """
+    if not ids:
+        return []
+    owned = select(*_HEAD, *_STATE).where(N.client_id == client, N.id.in_(list(ids)))
+    wide = _wide(filters)
+    for name in filters.keys() - wide:
+        owned = owned.where(is_to(filters[name]) if name == "recipient" else CONDITIONS[name](filters[name]))
+    found = dicts(_filtered(owned, {name: filters[name] for name in wide}, len(ids), len(ids)))
+    return sorted(found, key=itemgetter("id"), reverse=True)
 
 
 def merged(pages: Sequence[Page], limit: int) -> Page:
@@ -125,14 +134,14 @@ def _position(row: Row) -> Position:
 
 
 def _page(client: int, filters: Mapping[str, Any], after: Position | None, limit: int) -> Page:
-    wide = [name for name, value in filters.items() if name in _WIDE and _WIDE[name](value)]
+    wide = _wide(filters)
     owned = select(*_HEAD, *_STATE).where(N.client_id == client)
     owned = owned.order_by(N.created_at.desc(), N.id.desc())
     for name in filters.keys() - wide:
-        owned = owned.where(_CONDITIONS[name](filters[name]))
+        owned = owned.where(CONDITIONS[name](filters[name]))
     if after is not None:
         owned = owned.where(Tuple(N.created_at, N.id) < Tuple(after.created_at, after.id))
-    run = dicts if filters.keys() & _SORTED else _in_order
+    run = dicts if filters.keys() & SORTED else _in_order
     found = (
         _among_first(owned, {name: filters[name] for name in wide}, limit + 1, run)
         if wide
@@ -141,6 +150,10 @@ def _page(client: int, filters: Mapping[str, Any], after: Position | None, limit
     if len(found) > limit:
         return Page(found[:limit], _position(found[limit - 1]))
     return Page(found, _last_looked_at(owned, run) if wide else None)
+
+
+def _wide(filters: Mapping[str, Any]) -> list[str]:
+    return [name for name, value in filters.items() if name in WIDE and WIDE[name](value)]
 
 
 def _among_first(owned: Any, filters: Mapping[str, Any], limit: int, run: Run) -> list[Row]:
@@ -154,7 +167,7 @@ def _filtered(owned: Any, filters: Mapping[str, Any], limit: int, looked_at: int
     columns = first.c
     query = Select([first], [SQL("*")])
     for name, value in filters.items():
-        query = query.where(_AMONG[name](columns, value) if name in _AMONG else getattr(columns, name) == value)
+        query = query.where(AMONG[name](columns, value) if name in AMONG else getattr(columns, name) == value)
     return query.order_by(columns.created_at.desc(), columns.id.desc()).limit(limit).bind(database)
 
 
@@ -187,59 +200,3 @@ def _in_order(query: Any) -> list[Row]:
     cursor = database.execute_sql(IN_ORDER + sql, values)
     names = [column.name for column in cursor.description]
     return [dict(zip(names, row, strict=True)) for row in cursor]
-
-
-def _holds(column: Field, value: object) -> Any:
-    """Return the condition that the column contains `value` (jsonb @> jsonb)."""
-    return NodeList((column, SQL("@>"), Value(json.dumps(value), converter=False), SQL("::jsonb")))
-
-
-def _has_words(columns: Any, words: Sequence[str]) -> Any:
-    """Return the condition that the subject contains each of these lower-case words in any case."""
-    return reduce(and_, (fn.strpos(fn.lower(columns.subject), word) > 0 for word in words))
-
-
-def _ends_at(columns: Any, domain: str) -> Any:
-    return fn.lower(fn.right(columns.recipient, len(domain) + 1)) == f"@{domain}"
-
-
-# Filters without an index that are not equality with a column.
-_AMONG: dict[str, Callable[[Any, Any], Any]] = {
-    "words": _has_words,
-    "domain_among": _ends_at,
-    "tags_among": lambda columns, value: _holds(columns.tags, value),
-    "metadata_among": lambda columns, value: _holds(columns.metadata, value),
-}
-# Filters without an index, for these values: they may exclude all of a client's notifications.
-_WIDE: dict[str, Callable[[Any], bool]] = {
-    "type": lambda value: True,
-    "sandbox": lambda value: True,
-    "priority": lambda value: bool(value == "normal"),
-    "status": lambda value: bool(value == "sent"),
-    "template": lambda value: True,
-    "failure_reason": lambda value: True,
-    "delivery_status": lambda value: value not in ("bounced", "complained"),
-    **{name: lambda value: True for name in _AMONG},
-}
-# An array is looked up id by id. With old statistics, PostgreSQL would also read a client's whole list for a join.
-_WRITTEN_DIFFERENTLY = f"""id = ANY(ARRAY(SELECT m.id FROM {VIEW} AS m
-    WHERE m.mailboxes @> %s::jsonb AND m.mailboxes ->> 0 = %s AND m.recipient <> %s))"""
-# Filters with an index in no order: what it finds must be sorted.
-_SORTED = {"tags", "metadata", "mailbox", "written_differently"}
-_CONDITIONS: dict[str, Callable[[Any], Any]] = {
-    "status": lambda value: N.status == value,
-    "type": lambda value: N.type == value,
-    "recipient": lambda value: N.recipient == value,
-    "written": lambda value: N.recipient == value,
-    "written_differently": lambda value: SQL(_WRITTEN_DIFFERENTLY, [json.dumps([value]), value, value]),
-    "mailbox": lambda value: _holds(N.mailboxes, [value]),
-    # Final ones, which the index has.
-    "domain": lambda value: SQL(f"finished_at IS NOT NULL AND {DOMAIN} = %s", [value]),
-    "sandbox": lambda value: N.sandbox == value,
-    "priority": lambda value: SQL("%s", [value]) == _PRIORITY,
-    "delivery_status": lambda value: N.delivery_status == value,
-    "created_from": lambda value: N.created_at >= value,
-    "created_to": lambda value: N.created_at < value,
-    "tags": lambda value: _holds(N.tags, value),
-    "metadata": lambda value: _holds(N.metadata, value),
-}

@@ -1,9 +1,10 @@
 """Search the list of a client by what a person typed. Call within `connection()`.
 
 A search becomes one or more sets of filters for `reports.newest`, each with an index of its own, and their pages are
-merged. The cost does not grow with the tables. Words of a subject, templates, failure reasons, and domains of
-notifications that are not final have no index: each page looks for them among the next `reports.LOOKED_AT`. So it does
-for a tag or metadata of more than RARE notifications, which cannot be sorted at each page.
+merged. Words of a subject are found by db/subjects. The cost does not grow with the tables. Parts of words, and domains
+and templates of notifications that are not final, have no index: each page looks for them among the next
+`reports.LOOKED_AT`. So it does for a tag or metadata of more than RARE notifications, which cannot be sorted at each
+page.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from db import reports
+from db import reports, subjects
 from db.client_view import VIEW
 from db.database import IN_ORDER, rows
 from db.reports import Page, Position
@@ -31,7 +32,7 @@ class Search(NamedTuple):
     """A search: its `kind`, and the `value` it looks for; of metadata also the `key`.
 
     Kinds: recipient (a whole address, or how one begins; `key` is its normalised form), domain, tag, metadata,
-    template, reason, subject, and word, for which `understood` finds out what it is.
+    template, reason, subject (whole words), part (of a subject), and word, for which `understood` finds out what it is.
     """
 
     kind: str
@@ -42,6 +43,7 @@ class Search(NamedTuple):
 class Understood(NamedTuple):
     """A search with its filters for `reports.newest`: a notification matches if it matches one set of them.
 
+    A search for the words of a subject has no filters but `words`.
     `beginning`: the value is only how a recipient begins. `cut`: more than ADDRESSES recipients begin so.
     """
 
@@ -49,6 +51,7 @@ class Understood(NamedTuple):
     filters: Sequence[Filters]
     beginning: bool = False
     cut: bool = False
+    words: frozenset[str] = frozenset()
 
 
 def understood(client: int, search: Search) -> Understood:
@@ -57,11 +60,17 @@ def understood(client: int, search: Search) -> Understood:
         search = search._replace(kind=_kind_of(client, search.value))
     if search.kind == "recipient":
         return _to(client, search)
+    if search.kind == "subject":
+        if words := subjects.words(search.value):
+            return Understood(search, (), words=words)
+        search = search._replace(kind="part")  # it has neither letters nor digits
     return Understood(search, _FILTERS[search.kind](search))
 
 
 def page(client: int, wanted: Understood, filters: Filters, after: Position | None, limit: int) -> Page:
     """Return up to `limit` matches that also match all `filters` of `reports.newest`, newest first."""
+    if wanted.words:
+        return subjects.page(client, wanted.words, filters, after, limit)
     pages = [
         reports.newest(client, _both(one, filters), after, limit) for one in wanted.filters if _agree(one, filters)
     ]
@@ -117,10 +126,9 @@ def _beginning_with(client: int, prefix: str, most: int) -> list[str]:
     return list(found)[:most]
 
 
-def _at(search: Search) -> list[Filters]:
-    """Return the filters for a domain. Its index has final notifications only, because each update costs."""
-    under_way = [{"status": status, "domain_among": search.value} for status in ("pending", "processing")]
-    return [{"domain": search.value}, *under_way]
+def _final_first(name: str, value: str) -> list[Filters]:
+    """Return the filters for a column whose index has final notifications only, because each update costs."""
+    return [{name: value}, *({"status": status, f"{name}_among": value} for status in ("pending", "processing"))]
 
 
 def _holding(column: str, value: object) -> list[Filters]:
@@ -138,12 +146,12 @@ def _is_rare(column: str, value: object) -> bool:
 
 
 _FILTERS: Mapping[str, Callable[[Search], list[Filters]]] = {
-    "domain": _at,
+    "domain": lambda search: _final_first("domain", search.value),
     "tag": lambda search: _holding("tags", [search.value]),
     "metadata": lambda search: _holding("metadata", {search.key: search.value}),
-    "template": lambda search: [{"template": search.value}],
+    "template": lambda search: _final_first("template", search.value),
     "reason": lambda search: [{"failure_reason": search.value, "status": "failed"}],
-    "subject": lambda search: [{"words": search.value.lower().split()}],
+    "part": lambda search: [{"words": search.value.lower().split()}],
 }
 
 # The next recipients in the order of the index; each step is one look into it, however many rows a recipient has.

@@ -16,7 +16,7 @@ FORGOTTEN = 100  # ended sessions that `begin` deletes each time: more than it a
 
 
 def begin(digest: bytes, key: int, seconds: float) -> None:
-    """Begin a session with a key for so many seconds, and delete sessions that have ended."""
+    """Begin a session with a key for this many seconds, and delete sessions that have ended."""
     rows(
         """
         WITH over AS (

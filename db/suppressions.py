@@ -154,6 +154,32 @@ def remove(client_id: int, address: str) -> bool:
     return bool(rows(f"DELETE FROM suppressions WHERE {_OF_ADDRESS} RETURNING address", *(client_id, address) * 2))
 
 
+def hide(client_id: int, address: str) -> bool:
+    """Replace an address by its digest, which still matches. Return whether it is on the list.
+
+    A phone number may be there for single senders too, as `+41791234567 from acme`.
+    """
+    pairs = rows(
+        "SELECT address FROM suppressions WHERE client_id = %s AND starts_with(address, %s) ORDER BY address",
+        *(client_id, f"{address} from "),
+    )
+    hidden = [_hide(client_id, one) for one in (address, *(pair for (pair,) in pairs))]
+    return any(hidden)
+
+
+def _hide(client_id: int, address: str) -> bool:
+    hidden = f"({digest('%s', '%s::text')})"
+    plain = (client_id, address)
+    if rows("SELECT true FROM suppressions WHERE client_id = %s AND address = %s FOR UPDATE", *plain):
+        rows(f"DELETE FROM suppressions WHERE client_id = %s AND address = {hidden}", client_id, *plain)
+    rows(
+        f"UPDATE suppressions SET address = {hidden}, source = NULL, erased = true"
+        " WHERE client_id = %s AND address = %s",
+        *(*plain, *plain),
+    )
+    return bool(rows(f"SELECT true FROM suppressions WHERE client_id = %s AND address = {hidden}", client_id, *plain))
+
+
 def newest(client_id: int, filters: Mapping[str, Any], after: Position | None, limit: int) -> list[Row]:
     """Return up to `limit` entries, newest first, from behind `after`.
 

@@ -31,8 +31,9 @@ class Reason(NamedTuple):
 
     `kind`: paused or disabled (`name`: the kind and name of the pause; `by`: who began it), no-worker, provider-down
     (`name`: the provider; `detail`: its answer), domain-refused (the same, and the From domain), evidence (`name`: the
-    provider that may have taken it; `until`: when it fails without evidence), scheduled, retry (`until`: the next
-    attempt), throttled, provider (`detail`: what it waits for, because it may use no other provider), or queued
+    provider that may have taken it; `until`: when it fails without evidence), daily-limit (`name`: the provider;
+    `until`: when it is free again; `earlier`: the limit), scheduled, retry (`until`: the next attempt), throttled
+    (`detail`: the answer, or the limit), provider (`detail`: what it waits for, because it may use no other), or queued
     (`earlier`: due notifications of the same client and priority that were accepted earlier, counted among COUNTED).
     """
 
@@ -83,6 +84,9 @@ def _held(waits: _Waits, known: Obstacles) -> Iterator[Reason]:
         for one in known.providers:
             if one.channel in {waits.type, ""}:
                 yield Reason("provider-down", one.opened_at, name=one.name, detail=one.reason or "")
+        for one in known.exhausted:
+            if one.channel in {waits.type, ""}:
+                yield Reason("daily-limit", until=one.exhausted_until, name=one.name, earlier=one.daily or 0)
 
 
 def _own(waits: _Waits) -> Iterator[Reason]:
@@ -94,8 +98,7 @@ def _own(waits: _Waits) -> Iterator[Reason]:
         yield Reason("domain-refused", pair.opened_at, name=pair.provider, detail=f"{pair.domain}: {pair.reason}")
     elif waits.throttled_since is not None:
         waits_for = (waits.last_error or "").startswith(WAITS_FOR)
-        kind, detail = ("provider", waits.last_error or "") if waits_for else ("throttled", "")
-        yield Reason(kind, waits.throttled_since, detail=detail)
+        yield Reason("provider" if waits_for else "throttled", waits.throttled_since, detail=waits.last_error or "")
     if waits.next_attempt_at > waits.now:
         kind = "scheduled" if waits.send_at == waits.next_attempt_at else "retry"
         yield Reason(kind, until=waits.next_attempt_at)

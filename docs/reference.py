@@ -28,13 +28,20 @@ class Operation(NamedTuple):
 
 def pages() -> dict[str, str]:
     """Return the pages by name: one for each tag, `errors`, `schemas`, and `index`, which links to them."""
-    document = json.loads(OpenApi(Settings()).document)
+    document = _with_examples(OpenApi(Settings()).document)
     tagged = {tag["name"]: tag["description"] for tag in document["tags"]}
     made = {tag: _tag_page(document, tag, about) for tag, about in tagged.items()}
     made["webhooks"] = _webhooks_page(document)
     made["errors"] = _errors_page(document)
     made["schemas"] = schemas_page(document["components"]["schemas"])
     return {"index": _index(document, tagged, made), **made}
+
+
+def _with_examples(text: bytes) -> dict[str, Any]:
+    """Return the document with its named examples in the places that refer to them."""
+    named = {f"#/components/examples/{name}": one for name, one in json.loads(text)["components"]["examples"].items()}
+    document: dict[str, Any] = json.loads(text, object_hook=lambda node: named.get(node.get("$ref", ""), node))
+    return document
 
 
 def operations(document: Mapping[str, Any], of: str = "paths") -> Iterator[Operation]:

@@ -24,7 +24,7 @@ _HOSTS = {
     "resend": "api.resend.com",
     "brevo": "api.brevo.com",
 }
-_KNOWN = "endpoint, connections, rate, priority, weight, from or reports"
+_KNOWN = "endpoint, connections, rate, daily, priority, weight, from or reports"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """Providers: the accounts that deliver, from SMTP_URL and PROVIDER_<NAME>.
 
 Each is a URL. Options that every kind of account has: `priority` (1 is preferred), `weight` (the share among those of
-the same priority), `connections` and `rate` (at a time and per second, of all worker processes together), and `from`
-(the sender, instead of MAIL_FROM). Those for webhooks are in report_source.py.
+the same priority), `connections`, `rate` and `daily` (at a time, per second and in 24 hours, of all worker
+processes together), and `from` (the sender, instead of MAIL_FROM). Those for webhooks are in report_source.py.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ PREFIX = "PROVIDER_"
 NAME = re.compile(r"[A-Z][A-Z0-9_]{0,30}")
 _PLAIN = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 CONNECTIONS, MAX_CONNECTIONS = 20, 1_000
-MAX_PRIORITY, MAX_WEIGHT, MAX_RATE = 99, 1_000, 100_000.0
+MAX_PRIORITY, MAX_WEIGHT, MAX_RATE, MAX_DAILY = 99, 1_000, 100_000.0, 999_999_999
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +57,8 @@ class Provider:
     """A configured account, and how much is sent through it.
 
     `name`: NAME of PROVIDER_NAME in lower case, or host:port for SMTP_URL. `scheme`: that of its URL.
-    `rate`: notifications per second, None if unlimited. `sender`: the From of its mails; empty for MAIL_FROM.
-    `reports`: its webhooks, None if it has none.
+    `rate`: notifications per second, `daily`: in 24 hours; None if unlimited.
+    `sender`: the From of its mails; empty for MAIL_FROM. `reports`: its webhooks, None if it has none.
     """
 
     name: str
@@ -68,6 +68,7 @@ class Provider:
     weight: int = 1
     connections: int = CONNECTIONS
     rate: float | None = None
+    daily: int | None = None
     sender: str = ""
     reports: ReportSource | None = None
 
@@ -103,6 +104,7 @@ def parse(variable: str, url: str) -> Provider:
         "weight": _number(variable, options, "weight", int, 1, 1, MAX_WEIGHT),
         "connections": _number(variable, options, "connections", int, connections, 1, MAX_CONNECTIONS),
         "rate": _number(variable, options, "rate", float, None, 0.01, MAX_RATE),
+        "daily": _number(variable, options, "daily", int, None, 1, MAX_DAILY),
         "sender": options.pop("from", ""),
         "reports": report_source.source(variable, parts.scheme, options),
     }
@@ -151,7 +153,7 @@ def _number(  # noqa: PLR0913, PLR0917
     except ValueError:
         value = None
     if value is None or not low <= value <= high:
-        raise SettingsError(f"{variable} has {name}={given}: give a number from {low:g} to {high:g}")
+        raise SettingsError(f"{variable} has {name}={given}: give a number from {low:.10g} to {high:.10g}")
     return value
 
 
@@ -170,3 +172,5 @@ _SMTP: dict[str, Kind] = {"smtp": smtp_url.account, "smtps": smtp_url.account}
 _KINDS: dict[str, Kind] = _SMTP | dict.fromkeys(http_account.FORMS, http_account.account)
 _KINDS |= dict.fromkeys(sms_accounts.FORMS, sms_accounts.account)
 _KINDS |= dict.fromkeys(push_accounts.FORMS, push_accounts.account)
+_CONNECTIONS = dict.fromkeys(sms_accounts.FORMS, sms_accounts.CONNECTIONS)
+_CONNECTIONS |= dict.fromkeys(push_accounts.FORMS, push_accounts.CONNECTIONS)

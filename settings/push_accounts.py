@@ -51,7 +51,7 @@ def account(variable: str, parts: SplitResult, options: Mapping[str, str]) -> Ht
     """Return the account of a URL of one of these forms; raise SettingsError if it is malformed."""
     known = {"endpoint", *_OPTIONS[parts.scheme]}
     if unknown := set(options) - known:
-        names = f"{', '.join(sorted(known))}, connections, rate, priority or weight"
+        names = f"{', '.join(sorted(known))}, connections, rate, daily, priority or weight"
         raise SettingsError(f"{variable} has an unknown option {min(unknown)!r}: use {names}")
     found = {"secret": "", **_READERS[parts.scheme](variable, parts, options)}
     if "endpoint" in options:

@@ -15,6 +15,6 @@ class QueueSettings(Group):
     """How long a due notification stays pending before the relay enqueues it again."""
     relay_watermark: int = number("RELAY_WATERMARK", 2_000, "messages", low=1, high=1_000_000)
     """The relay stops enqueueing while this many messages wait in Redis; the rest waits in PostgreSQL."""
-    spread: int = number("RING_SPREAD", 16, "messages", low=1, high=10_000)
+    spread: int = number("WAKE_UP_SPREAD", 16, "messages", low=1, high=10_000)
     """The API spreads simultaneous notifications over this many messages, so that several worker threads share
     them."""

@@ -33,6 +33,14 @@ REMOVED = frozenset(
             "MIGRATION_LOCK_TIMEOUT",
         ),
         *("TEMPLATE_LIMIT", "RAMP_FIRST", "FAILURES_GROUPED", "STREAM_BUFFER"),
-        *("PAGE_LIMIT", "RETRY_COUNT_LIMIT", "EXPORT_PAGE", "STREAM_STALL", "LANE_RESERVE", "LONG_POLL_WAITING"),
+        *(
+            "PAGE_LIMIT",
+            "RETRY_COUNT_LIMIT",
+            "EXPORT_PAGE",
+            "STREAM_STALL",
+            "LANE_RESERVE",
+            "LONG_POLL_WAITING",
+            "RING_SPREAD",
+        ),
     }
 )

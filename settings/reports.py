@@ -12,8 +12,10 @@ from settings.public import SHORTEST_SECRET
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportSettings(Group):
-    """Read by the workers, which send mails and read reports."""
+    """Read by the workers, which send mails and read reports, and by `notify bounces`."""
 
+    imap_password: str = secret("IMAP_PASSWORD")
+    """The password of the mailbox that `notify bounces --imap` reads."""
     secret: str = secret("REPORT_SECRET")
     """The secret that signs the tokens of reports; several are separated by commas: the first one signs, and all are
     accepted. The default is a random one in the database."""

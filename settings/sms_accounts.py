@@ -18,7 +18,7 @@ FORMS = {
     "sms+https": "sms+https://:TOKEN@sms.example.com/path",
 }
 CONNECTIONS = 100  # at a time, of all worker processes together: 3,000 messages a second at 30 ms each
-_KNOWN = "endpoint, connections, rate, priority, weight or from"
+_KNOWN = "endpoint, connections, rate, daily, priority, weight or from"
 _SID = re.compile(r"[A-Za-z0-9]{1,64}")
 _PATH = re.compile(r"(?:/[!-~]*)?")
 

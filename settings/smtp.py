@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from settings import providers
+from settings import domain_limits, providers
+from settings.domain_limits import DomainLimit
 from settings.errors import SettingsError
 from settings.group import Group, choice, fault, number, secret, text
 from settings.hosts import is_address_literal, is_domain_name
@@ -48,6 +49,15 @@ class SmtpSettings(Group):
     """How long a mail may be refused because of our sending rate without losing an attempt; `0` makes each refusal
     cost one."""
 
+    domains: str = text("DOMAIN_LIMITS")
+    """The most mails to recipient domains, per second and at a time, for each mail provider: `gmail.com=20/s,5`,
+    several separated by `;`."""
+
+    @property
+    def limits_of_domains(self) -> Mapping[str, DomainLimit]:
+        """The limits of DOMAIN_LIMITS, by domain; raises SettingsError."""
+        return domain_limits.parse("DOMAIN_LIMITS", self.domains)
+
     @property
     def provider(self) -> Provider | None:
         """The provider of SMTP_URL or of the Gmail account, None if neither is set; raises SettingsError."""
@@ -72,6 +82,7 @@ class SmtpSettings(Group):
     def faults(self) -> Iterator[str]:
         if self.url:
             yield from fault(lambda: self.provider)
+        yield from fault(lambda: self.limits_of_domains)
         if self.ehlo_name and not (is_domain_name(self.ehlo_name) or is_address_literal(self.ehlo_name)):
             yield (
                 f"SMTP_EHLO_NAME is {self.ehlo_name!r}: give a full domain name such as mail.example.com "

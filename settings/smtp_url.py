@@ -46,7 +46,7 @@ def account(variable: str, parts: SplitResult, options: Mapping[str, str]) -> Sm
     if not parts.hostname or parts.path.strip("/"):
         raise SettingsError(f"{variable} must look like smtp://user:pass@host:587 or smtps://user:pass@host:465")
     if unknown := set(options) - {"starttls", "ca", "dkim", "dsn", "return_path"}:
-        known = "starttls, ca, dkim, dsn, return_path, connections, rate, priority, weight, from or reports"
+        known = "starttls, ca, dkim, dsn, return_path, connections, rate, daily, priority, weight, from or reports"
         raise SettingsError(f"{variable} has an unknown option {min(unknown)!r}: use {known}")
     # A password crosses the network in clear text only if the URL says starttls=off.
     starttls = options.get("starttls", "required" if parts.password else "optional")

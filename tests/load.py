@@ -61,11 +61,13 @@ class Load:
     def _bring(self, client: Client, recipient: str) -> None:
         self._post(client, recipient)
 
+    def _document(self, recipient: str) -> dict[str, object]:
+        return {"type": "email", "recipient": recipient, "message": "Hello", **self._fields}
+
     def _post(self, client: Client, recipient: str, **headers: str) -> Response | None:
         began = time.monotonic()
-        document = {"type": "email", "recipient": recipient, "message": "Hello", **self._fields}
         try:
-            answer = client.post(NOTIFICATIONS, document, **headers)
+            answer = client.post(NOTIFICATIONS, self._document(recipient), **headers)
         except ConnectionError as error:
             self.refused.append(str(error))
             # Nobody listens: in a tight loop the load would starve what it waits for.

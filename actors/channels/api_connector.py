@@ -17,31 +17,36 @@ KEPT = 10.0  # seconds; an older connection is not used again, because the provi
 
 
 class ApiConnector(TCPConnector):
-    """Connector that keeps one connection.
+    """Connector that keeps one connection. It ends a request that takes too long.
 
     A request goes out in chunks. aiohttp reports each chunk before it writes it, and knows from the transport whether
     written bytes wait to be sent. The last byte has left if all chunks were written and nothing waits.
     """
 
-    def __init__(self, context: ssl.SSLContext) -> None:
+    def __init__(self, context: ssl.SSLContext, timeout: float, connect_timeout: float) -> None:
         super().__init__(limit=1, ssl=context, keepalive_timeout=KEPT)
+        self._timeout, self._connect_timeout = timeout, connect_timeout
+        self._timer: asyncio.TimerHandle | None = None
         self.trace = TraceConfig()
         self.trace.on_request_chunk_sent.append(self._count)
         self.expect(0, always)
 
     def expect(self, length: int, begin: Begin) -> None:
         """Prepare for the next request, whose body has `length` bytes."""
-        loop = asyncio.get_running_loop()
-        self.connected: asyncio.Future[None] = loop.create_future()  # done when there is a connection
-        self.begun: asyncio.Future[None] = loop.create_future()  # done when `begin` has returned True
-        self._unwritten, self._begin = length, begin
+        self._unwritten, self._begin, self._begun = length, begin, False
         self._handler: ResponseHandler | None = None
+        self.late: tuple[str, bool] | None = None  # `phase` and `may_have_arrived` when the time-out ended the request
+
+    def answered(self) -> None:
+        """Stop the clock of the time-out."""
+        if self._timer is not None:
+            self._timer.cancel()
 
     @property
     def may_have_arrived(self) -> bool:
         """True if the operating system may have taken all bytes of the request."""
         handler = self._handler
-        return handler is not None and self.begun.done() and self._unwritten <= 0 and not handler.writing_paused
+        return handler is not None and self._begun and self._unwritten <= 0 and not handler.writing_paused
 
     @property
     def phase(self) -> str:
@@ -54,7 +59,10 @@ class ApiConnector(TCPConnector):
         """Connect or take the connection that is kept, and await `begin` before anything is sent."""
         connection = await self._obtain(*args, **kwargs)
         await begin_over(connection, self._begin)
-        self.begun.set_result(None)
+        self._begun = True
+        # It begins here: `begin` may wait for the database, which is no fault of the provider. A timer and no
+        # asyncio.timeout: that would end the connection, which tells how far the request has come.
+        self._timer = asyncio.get_running_loop().call_later(self._timeout, self._give_up)
         await asyncio.sleep(0)  # The loop looks at the connection once more.
         if connection.transport is not None and not connection.transport.is_closing():
             return connection
@@ -69,14 +77,18 @@ class ApiConnector(TCPConnector):
 
     async def _obtain(self, *args: Any, **kwargs: Any) -> Connection:
         self._handler = None
-        connection = await super().connect(*args, **kwargs)
+        async with asyncio.timeout(self._connect_timeout):
+            connection = await super().connect(*args, **kwargs)
         if connection.transport is not None:
             # Report a pause if a single byte waits. (With 0, TLS transports would report one without any.)
             connection.transport.set_write_buffer_limits(high=1, low=0)
         self._handler = connection.protocol
-        if not self.connected.done():
-            self.connected.set_result(None)
         return connection
+
+    def _give_up(self) -> None:
+        self.late = self.phase, self.may_have_arrived
+        if self._handler is not None and self._handler.transport is not None:
+            self._handler.transport.abort()
 
     async def _count(self, _session: object, _context: object, chunk: TraceRequestChunkSentParams) -> None:
         transport = self._handler.transport if self._handler is not None else None

@@ -87,6 +87,10 @@ class Connections:
     def listen(self, call: Callable[[], None]) -> None:
         self._listener = call
 
+    def rouse(self) -> None:
+        """Tell the listener that something may have become possible."""
+        self._listener()
+
     @property
     def open(self) -> int:
         """Number of open connections of this process."""

@@ -1,4 +1,4 @@
-"""How it can become known whether a provider has taken a notification, if its attempt had no answer."""
+"""Sources of evidence: ways to find out whether a provider has taken a notification whose attempt had no answer."""
 
 from __future__ import annotations
 

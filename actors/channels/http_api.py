@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import io
 import os
 import ssl
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import aiohttp
 from yarl import URL
@@ -77,11 +75,16 @@ class ApiConnection:
         session, connector = self._open()
         connector.expect(len(request.body), begin)
         try:
-            until, response = await self._head(session, connector, request)
+            response = await _head(session, request)
+        except (OSError, ValueError, aiohttp.ClientError) as error:
+            no_answer = _explained(connector, error)
+            await self.close()
+            raise no_answer from None
         except BaseException:
             await self.close()
             raise
-        body = await _body(response, until)
+        body = await _body(response)
+        connector.answered()
         if connector.may_have_arrived:
             response.release()
         else:  # The answer came before the end of the request, which must not go on.
@@ -91,17 +94,18 @@ class ApiConnection:
     async def close(self) -> None:
         """Close the connection at once."""
         if self._session is not None and self._connector is not None:
+            self._connector.answered()
             self._connector.abort()
             await self._session.close()
         self._session = self._connector = None
 
     def _open(self) -> tuple[aiohttp.ClientSession, ApiConnector]:
         if self._session is None or self._connector is None:
-            self._connector = ApiConnector(self._context)
+            self._connector = ApiConnector(self._context, self._timeout, self._connect_timeout)
             self._session = aiohttp.ClientSession(
                 connector=self._connector,
                 cookie_jar=aiohttp.DummyCookieJar(),
-                timeout=_NO_TIMEOUTS,  # `_head` and `_body` bound the whole request
+                timeout=_NO_TIMEOUTS,  # the connector bounds the whole request
                 trust_env=False,
                 trace_configs=[self._connector.trace],
                 auto_decompress=False,  # a small compressed answer may expand to a huge one
@@ -111,55 +115,31 @@ class ApiConnection:
             )
         return self._session, self._connector
 
-    async def _head(
-        self, session: aiohttp.ClientSession, connector: ApiConnector, request: Request
-    ) -> tuple[float, aiohttp.ClientResponse]:
-        """Return the head of the answer, and until when (`time.monotonic()`) the body may be read."""
-        headers = {"Accept-Encoding": "identity", "User-Agent": "notification-system", **request.headers}
-        url, body = URL(request.url, encoded=True), io.BytesIO(request.body) if request.body else None
-        posting = asyncio.ensure_future(
-            session.request(request.method, url, data=body, headers=headers, allow_redirects=False)
-        )
-        try:
-            # Not asyncio.timeout: it would end the connection, which tells how far the request has come.
-            if not await _first(posting, connector.connected, self._connect_timeout):
-                raise _lost(connector, "no connection in time")
-            await _first(posting, connector.begun, None)  # It may wait for the database, which is no fault of theirs.
-            until = time.monotonic() + self._timeout
-            if not await _first(posting, posting, self._timeout):
-                raise _lost(connector, "no answer in time")
-            return until, posting.result()
-        except (OSError, ValueError, aiohttp.ClientError) as error:
-            raise _explained(connector, error) from None
-        finally:
-            posting.cancel()
-            await asyncio.wait({posting})
+
+async def _head(session: aiohttp.ClientSession, request: Request) -> aiohttp.ClientResponse:
+    headers = {"Accept-Encoding": "identity", "User-Agent": "notification-system", **request.headers}
+    url, body = URL(request.url, encoded=True), io.BytesIO(request.body) if request.body else None
+    return await session.request(request.method, url, data=body, headers=headers, allow_redirects=False)
 
 
-async def _first(posting: asyncio.Future[Any], other: asyncio.Future[Any], timeout: float | None) -> bool:
-    """Wait until one of these is done; return False if none is in time."""
-    done, _ = await asyncio.wait({posting, other}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
-    return bool(done)
-
-
-async def _body(response: aiohttp.ClientResponse, until: float) -> bytes:
+async def _body(response: aiohttp.ClientResponse) -> bytes:
     """Return the body as far as it comes; the status is known, and a body that is cut off does not change it."""
     body = b""
     with contextlib.suppress(OSError, ValueError, aiohttp.ClientError):
-        async with asyncio.timeout(until - time.monotonic()):
-            while len(body) < BODY_LIMIT and (piece := await response.content.read(BODY_LIMIT - len(body))):
-                body += piece
+        while len(body) < BODY_LIMIT and (piece := await response.content.read(BODY_LIMIT - len(body))):
+            body += piece
     return body
-
-
-def _lost(connector: ApiConnector, text: str, phase: str = "") -> NoAnswer:
-    return NoAnswer(phase or connector.phase, text, may_have_arrived=connector.may_have_arrived)
 
 
 def _explained(connector: ApiConnector, error: Exception) -> NoAnswer:
     """Return the error with a plain text, which quotes nothing of the request or the answer."""
-    phase, text = "", "the connection was closed before there was an answer"
+    if connector.late:
+        phase, may_have_arrived = connector.late
+        return NoAnswer(phase, "no answer in time", may_have_arrived=may_have_arrived)
+    phase, text = connector.phase, "the connection was closed before there was an answer"
     match error:
+        case TimeoutError() if phase == "connect":
+            text = "no connection in time"
         case aiohttp.ClientConnectorDNSError() | UnicodeError():
             phase, text = "connect", "the host has no address in the DNS"
         case aiohttp.ClientConnectorCertificateError(certificate_error=ssl.SSLCertVerificationError() as refused):
@@ -170,4 +150,4 @@ def _explained(connector: ApiConnector, error: Exception) -> NoAnswer:
             text = "the answer is not HTTP"
         case aiohttp.ClientConnectorError(os_error=OSError(errno=int() as number)) | OSError(errno=int() as number):
             text = os.strerror(number)
-    return _lost(connector, text, phase)
+    return NoAnswer(phase, text, may_have_arrived=connector.may_have_arrived)

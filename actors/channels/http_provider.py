@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 from urllib.parse import quote, quote_plus
 
@@ -52,7 +52,8 @@ class HttpProvider:
         timeout: float = TIMEOUT,
     ) -> None:
         self.provider, self.account, self.compose = config.name, http_account(config), compose
-        self.settings, self.timeout, self.secrets = settings, timeout, config.secrets
+        self.secrets = written_forms(config.secrets)
+        self.settings, self.timeout = settings, timeout
         self.limits = ApiLimits(config.connections, lease, rate)
         self.context = context or ssl.create_default_context()
 
@@ -152,10 +153,15 @@ def http_account(config: Provider) -> HttpAccount:
     return config.account
 
 
-def _masked(body: bytes, request: Request, secrets: Sequence[str]) -> bytes:
+def written_forms(secrets: Iterable[str]) -> tuple[bytes, ...]:
+    """Return what secrets look like in a request: as they are, and in a URL or a form."""
+    forms = {form for secret in secrets for form in (secret, quote(secret, safe=""), quote_plus(secret)) if form}
+    return tuple(form.encode() for form in forms)
+
+
+def _masked(body: bytes, request: Request, secrets: Sequence[bytes]) -> bytes:
     """Return the body without our credentials, in case that it repeats the request: it is stored and shown."""
-    written = [form for secret in secrets for form in (secret, quote(secret, safe=""), quote_plus(secret))]
-    for text in (*written, request.headers.get("Authorization")):
-        if text:
-            body = body.replace(text.encode(), b"***")
+    for secret in (*secrets, request.headers.get("Authorization", "").encode()):
+        if secret:
+            body = body.replace(secret, b"***")
     return body

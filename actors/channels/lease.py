@@ -131,7 +131,7 @@ class ConnectionLease:
     """
 
     def __init__(self, client: redis.Redis, namespace: Callable[[], str], provider: str, connections: int) -> None:
-        self._namespace, self._provider, self._connections = namespace, provider, connections
+        self.client, self.namespace, self._provider, self._connections = client, namespace, provider, connections
         self._share_out, self._hold = client.register_script(_SHARE_OUT), client.register_script(_HOLD)
         self._id = str(uuid4())
         self._renewed_at = -inf
@@ -165,7 +165,7 @@ class ConnectionLease:
     def hold(self, seconds: float) -> None:
         """Have all processes begin nothing for this long. Others learn of it with their next renewal."""
         with contextlib.suppress(redis.RedisError):  # Then only this process waits.
-            self._hold(keys=[f"{self._namespace()}:pause:{self._provider}"], args=[max(1, round(seconds * 1000))])
+            self._hold(keys=[f"{self.namespace()}:pause:{self._provider}"], args=[max(1, round(seconds * 1000))])
 
     def give_back(self) -> None:
         """Free this process's share after its connections are closed. While Redis is away, it expires instead."""
@@ -174,7 +174,7 @@ class ConnectionLease:
             self._ask(1, -1, 0)
 
     def _ask(self, bound: int, wanted: int, in_use: int, working: int = 0) -> tuple[int, int, int]:
-        keys = [f"{self._namespace()}:{what}:{self._provider}" for what in ("connections", "pause")]
+        keys = [f"{self.namespace()}:{what}:{self._provider}" for what in ("connections", "pause")]
         times = (int(EXPIRES * 1000), int(TURN * 1000))
         answer = self._share_out(
             keys=keys, args=[self._id, bound, wanted, in_use, self.granted, self.processes, *times, working]

@@ -10,13 +10,15 @@ from math import inf
 
 import redis
 
+from actors.channels.daily import DailyLimit
 from runtime import logs
 
 log = logs.get("rate")
 
 AT_A_TIME = 0.1  # seconds' worth of notifications that a process reserves at once
 KEPT = 0.3  # seconds after which a reservation is void, so that many processes cannot save up for a burst
-ASK_AGAIN = 0.02  # seconds between two requests while nothing is left
+# Seconds between two requests while nothing is left; longer for a slow rate, up to LONGEST_PAUSE.
+ASK_AGAIN, LONGEST_PAUSE = 0.02, 0.25
 
 # KEYS: the provider. ARGV: the rate per second, how many are asked for.
 #
@@ -39,34 +41,45 @@ return granted
 class SharedRate:
     """Rate of a provider: at most `rate` notifications per second through all processes together.
 
-    Use it on the event loop only. While Redis is away, each process may use an equal part of the rate.
+    Use it on the event loop only. While Redis is away, each process may use an equal part of the rate. An infinite rate
+    is no limit.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917
         self,
         client: redis.Redis,
         namespace: Callable[[], str],
         provider: str,
         rate: float,
         processes: Callable[[], int] = lambda: 1,
+        daily: DailyLimit | None = None,
     ) -> None:
-        """`processes` returns how many worker processes share the rate, as far as known."""
+        """`processes` returns how many worker processes share the rate, as far as known.
+
+        `daily`: the limit for 24 hours, if there is one.
+        """
         self._namespace, self._provider, self._rate, self._processes = namespace, provider, rate, processes
+        self._daily = daily
         self._reserve = client.register_script(_RESERVE)
+        self._again = max(ASK_AGAIN, min(LONGEST_PAUSE, 0.25 / rate))
         self._left, self._until = 0, -inf  # reserved notifications, and until when
         self._asking: asyncio.Task[None] | None = None
         self._alone_at = -inf  # when the next one may be sent while Redis is away
 
     def pause(self, now: float) -> float:
         """Return the seconds until a notification may begin; 0.0 means at once. `now` is `time.monotonic()`."""
-        if self._left > 0 and now < self._until:
+        if self._daily and (wait := self._daily.pause(now)):
+            return wait
+        if self._rate == inf or (self._left > 0 and now < self._until):
             return 0.0
         if self._asking is None or self._asking.done():
             self._asking = asyncio.get_running_loop().create_task(self._ask())
-        return ASK_AGAIN
+        return self._again
 
     def began(self, now: float) -> None:
         """Note that a notification begins."""
+        if self._daily:
+            self._daily.began()
         self._left -= 1  # below 0 it is owed, and the next reservation pays for it
 
     async def _ask(self) -> None:
@@ -75,7 +88,7 @@ class SharedRate:
         if granted:
             self._left, self._until = granted + min(0, self._left), time.monotonic() + KEPT
         else:
-            await asyncio.sleep(ASK_AGAIN)
+            await asyncio.sleep(self._again)
 
     def _granted(self, wanted: int) -> int:
         try:

@@ -36,13 +36,18 @@ class Speed:
         self._forget_what_is_old(now)
         return max(1.0, self._speed)
 
+    @property
+    def gap(self) -> float:
+        """Seconds from the start of one mail to the start of the next; 0.0 if connections limit the speed."""
+        return 0.5 * GAP / self._speed if self._speed < 1 else 0.0
+
     def pause(self, now: float) -> float:
         self._forget_what_is_old(now)
         return max(0.0, self._held_until - now, self._next_at - now)
 
     def began(self, now: float) -> None:
         if self._speed < 1:
-            self._next_at = now + 0.5 * GAP / self._speed
+            self._next_at = now + self.gap
 
     def throttled(self, working: int, begun: float, now: float) -> None:
         if begun < self._held_until:  # It began before the speed was reduced.

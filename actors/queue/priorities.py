@@ -87,7 +87,7 @@ class PriorityQueue(Queue[Any]):
         """`served`: the names of the priorities whose messages may come."""
         self._threads, self._reserve = threads, reserve
         self._priorities = sorted((PRIORITIES[name] for name in served), key=attrgetter("rank"))
-        self._most = _shares(threads, {priority.channel for priority in self._priorities} - {CALLBACK})
+        self._served = {priority.channel for priority in self._priorities} - {CALLBACK}
         self._items: dict[Priority, list[Any]] = {priority: [] for priority in self._priorities}
         self._busy: Counter[Priority] = Counter()
         self._mine = threading.local()
@@ -123,8 +123,29 @@ class PriorityQueue(Queue[Any]):
         free = busy - (mine is not None and mine.rank >= priority.rank) < max(
             1, self._threads - priority.rank * self._reserve
         )
-        own = self._of_channel(priority.channel) - (mine is not None and mine.channel == priority.channel)
-        return free and own < self._most.get(priority.channel, self._threads)
+        return free and self._leaves_others_theirs(priority.channel, mine.channel if mine is not None else "")
+
+    def _leaves_others_theirs(self, channel: str, mine: str) -> bool:
+        """Return whether one more thread may serve a channel. `mine`: what the asking thread has served until now.
+
+        The first channel leaves one thread to the others. One of these that has none may have one, while the first
+        keeps one. It may have more if they have at most half of all together, and one is left for each that has none.
+        Without the first, each leaves one to each other one.
+        """
+        own = self._of_channel(channel) - (mine == channel)
+        others = len(self._served) - 1
+        if channel not in self._served:
+            return True
+        if _FIRST not in self._served:
+            return own < max(1, self._threads - others)
+        if channel == _FIRST:
+            return own < max(1, self._threads - min(1, others))
+        rest = self._served - {_FIRST}
+        busy = sum(map(self._of_channel, rest)) - (mine in rest)
+        if not own:
+            return busy < max(1, self._threads - 1)
+        idle = sum(not self._of_channel(other) for other in rest)
+        return busy < min(self._threads // 2, self._threads - 1 - idle)
 
     def _of_channel(self, channel: str) -> int:
         return sum(count for other, count in self._busy.items() if other.channel == channel)
@@ -134,15 +155,3 @@ class PriorityQueue(Queue[Any]):
         if priority is not None:
             self._busy[priority] -= 1
             self._mine.priority = None
-
-
-def _shares(threads: int, served: Collection[str]) -> dict[str, int]:
-    """Return how many threads each channel may occupy.
-
-    The first leaves one to the others, which share half of all. Without the first, each leaves one to each other one.
-    """
-    others = len(served) - 1
-    if _FIRST not in served:
-        return dict.fromkeys(served, max(1, threads - others))
-    most = dict.fromkeys(served, max(1, threads // 2 // max(1, others)))
-    return most | {_FIRST: max(1, threads - min(1, others))}

@@ -34,7 +34,8 @@ def code_in(text: str) -> str | None:
 def specific(status: str | None, text: str) -> str | None:
     """Return the code that says most: that of the text if the status is general, such as 5.0.0."""
     told = code_in(text)
-    if status is None or (status.endswith(".0.0") and told is not None and told[0] == status[0]):
+    # Exim writes 5.0.0 also for a mail that it gives up after answers such as 450 4.2.0.
+    if status is None or (status.endswith(".0.0") and told is not None and told[0] in (status[0], "4")):
         return told or status
     return status
 

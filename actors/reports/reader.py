@@ -128,7 +128,7 @@ class ReportReader(threading.Thread):
             return proofs.is_of(said)
         proofs.apply(proofs.Waiting(said.notification_id, said.digest), self._own_domains)
         if self._domains is not None:
-            self._domains.note(said)
+            self._domains.count(said)
         return True
 
     def _keep_house(self) -> None:

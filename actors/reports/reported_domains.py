@@ -35,7 +35,7 @@ class ReportedDomains:
         """The domain of the sender of mails that name none, by mail provider."""
         return {name: one.own_domain for name, one in self._senders.items()}
 
-    def note(self, said: Evidence) -> None:
+    def count(self, said: Evidence) -> None:
         """Count a report, if it is about our domain or shows that mails arrive."""
         refused = said.kind == "bounced" and said.bounce_class == "sender"
         if not refused and not (said.kind == "delivered" and refused_domains.any_reported()):

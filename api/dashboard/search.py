@@ -17,7 +17,8 @@ REASONS = ("rejected", "exhausted", "expired", "outcome-unknown", "suppressed")
 _ID = re.compile(r"#?\s*(\d{1,19})", re.ASCII)
 _METADATA = re.compile(r"([\w.-]+)=(.+)", re.ASCII | re.DOTALL)
 # Words before a colon, each with the kind that it asks for.
-_ASKED = {"to": "recipient", "tag": "tag", "template": "template", "reason": "reason", "subject": "subject"}
+_ASKED = {"to": "recipient", "tag": "tag", "template": "template", "reason": "reason"}
+_ASKED |= {"subject": "subject", "part": "part"}
 
 
 class Other(NamedTuple):
@@ -103,10 +104,12 @@ _SENTENCES = {
     "template": "Made from the template {}",
     "reason": "Failed as {}",
     "subject": "With these words in the subject: {}",
+    "part": "With these parts of words in the subject: {}",
 }
 _OTHERS = {
     "to": ("recipient", "recipient"),
     "subject": ("subject", "subject"),
+    "part": ("part", "part of the subject"),
     "tag": ("tag", "tag"),
     "template": ("template", "template"),
     "reason": ("reason", "failure reason"),

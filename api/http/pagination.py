@@ -16,8 +16,7 @@ from api.http.times import NoTime, moment
 from db.models import DELIVERY_STATUSES, PRIORITIES, STATUSES
 from db.reports import Position
 
-DEFAULT_LIMIT = 50  # items on a page
-LARGEST_LIMIT = 200  # clients may ask for so many
+DEFAULT_LIMIT, LARGEST_LIMIT = 50, 200  # items on a page: unless the client says, and at most
 NOT_OURS = "is not a cursor that this API gave out"
 
 

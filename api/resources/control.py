@@ -44,7 +44,7 @@ class Cancel:
 
 
 class Retry:
-    """POST: retry a failed notification, with all its attempts anew."""
+    """POST: retry a failed notification. All of its attempts can be made again."""
 
     def __init__(self, store: NotificationStore) -> None:
         self._store = store

@@ -60,7 +60,7 @@ class Delivery:
 
 
 class Redrive:
-    """POST: deliver a failed callback again, with all its attempts anew and the same webhook-id."""
+    """POST: deliver a failed callback again with the same webhook-id. All of its attempts can be made again."""
 
     def __init__(self, store: NotificationStore) -> None:
         self._store = store

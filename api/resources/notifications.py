@@ -114,7 +114,7 @@ class Notifications:
 
 
 class Notification:
-    """GET: show a notification; with `wait`, once it is final or after so many seconds. PATCH: reschedule it."""
+    """GET: show a notification; with `wait`, once it is final or after that many seconds. PATCH: reschedule it."""
 
     def __init__(self, store: NotificationStore) -> None:
         self._store = store

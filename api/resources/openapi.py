@@ -38,6 +38,7 @@ class OpenApi:
         published.add(_document("NotificationInput", settings), schemas)
         published.add(_document("BatchItemInput", settings, {"idempotencyKey": PROPERTY}), schemas)
         published.add(_batch(settings), schemas)
+        published.name_examples(document)
         self.document = orjson.dumps(document, option=orjson.OPT_APPEND_NEWLINE)
 
     async def on_get(self, _req: Request, resp: Response) -> None:

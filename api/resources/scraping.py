@@ -18,7 +18,6 @@ from prometheus_client.registry import Collector
 from api.access.auth import SCRAPER, require
 from api.resources import report_metrics
 from api.resources.redis_health import RedisHealth
-from api.resources.report_metrics import ReportMetrics
 from api.store import NotificationStore
 from db import backlogs, live_stats
 from db.database import Unavailable, connection, database
@@ -93,7 +92,7 @@ class Truth:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="live-stats")
-        self._reports = ReportMetrics()
+        self._reports = report_metrics.ReportMetrics()
         self._asking: asyncio.Future[Seen] | None = None
 
     async def seen(self) -> Seen | None:
@@ -234,7 +233,7 @@ def _retrieve(asking: asyncio.Future[Seen]) -> None:
         asking.exception()
 
 
-def _ask(settings: Settings, reports: ReportMetrics) -> Seen:
+def _ask(settings: Settings, reports: report_metrics.ReportMetrics) -> Seen:
     try:
         with connection():
             stats = live_stats.live_stats(settings.delivery.worker_timeout, settings.provider_names)

@@ -23,6 +23,22 @@ def add(schema: Mapping[str, Any], schemas: Json) -> None:
     schemas[title] = {"title": title, **_parts({k: v for k, v in schema.items() if k != "title"}, schemas)}
 
 
+def name_examples(document: Json) -> None:
+    """Move the examples of answers that have several to `components`, and refer to them there.
+
+    A generator that finds some without a name warns.
+    """
+    named = document["components"]["examples"] = {}
+    answers = dict(document["components"]["responses"])
+    for operation in (one for path in document["paths"].values() for one in path.values() if "responses" in one):
+        answers |= {f"{operation['operationId']}-{status}": answer for status, answer in operation["responses"].items()}
+    for answer_name, answer in answers.items():
+        for media in answer.get("content", {}).values():
+            for name, example in media.get("examples", {}).items():
+                named[f"{answer_name}-{name}"] = example
+                media["examples"][name] = {"$ref": f"#/components/examples/{answer_name}-{name}"}
+
+
 def _shown(schema: Any, schemas: Json) -> Any:
     """Return a part of a schema; a part with a title is added to `schemas` and referred to."""
     if not isinstance(schema, dict):

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from benchmarks.figures import Figures
 from benchmarks.plan import Plan
 from benchmarks.rows import Row
-from benchmarks.scenarios import accept, batch, drain, growth, latency, priorities, retries, scale
+from benchmarks.scenarios import accept, batch, channels, drain, growth, latency, priorities, retries, scale
 from benchmarks.system import System
 
 
@@ -25,6 +25,8 @@ SCENARIOS: Mapping[str, Scenario] = {
     "batch": Scenario(batch.measure, batch.rows),
     "latency": Scenario(latency.measure, latency.rows),
     "drain": Scenario(drain.measure, drain.rows),
+    "sms": Scenario(*channels.scenario("sms")),
+    "push": Scenario(*channels.scenario("push")),
     "scale": Scenario(scale.measure, scale.rows),
     "retries": Scenario(retries.measure, retries.rows),
     "growth": Scenario(growth.measure, growth.rows),

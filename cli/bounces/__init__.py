@@ -1,1 +1,3 @@
-"""`notify bounces`: takes reports about mails over SMTP or LMTP, and stores them."""
+"""`notify bounces`: takes reports about mails over SMTP, LMTP or IMAP, and stores them."""
+
+LARGEST = 10_485_760  # octets of a report, which may hold the whole mail; only its beginning is kept

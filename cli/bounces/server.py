@@ -9,6 +9,7 @@ import socket
 from collections.abc import Collection
 
 from actors.reports.keys import ReportKeys
+from cli.bounces import LARGEST
 from cli.bounces.conversation import Bounces, LmtpConversation, ReportConversation
 from cli.servers import StartError
 from cli.submission.connections import Connections
@@ -19,7 +20,6 @@ from settings import Settings
 log = logs.get("bounces")
 
 IDLE = 300.0  # seconds without a command, after which a connection is closed (RFC 5321, 4.5.3.2.7)
-LARGEST = 10_485_760  # octets of a report, which may hold the whole mail; only its beginning is kept
 
 
 def serve(where: Listening, settings: Settings, keys: ReportKeys, accept: Collection[str], *, lmtp: bool) -> None:

@@ -30,6 +30,7 @@ def findings(chosen: Settings) -> Iterator[Finding]:
     yield from _breakers(now)
     yield from provider_access.findings(now.workers)
     yield from _refused_domains(now)
+    yield from _daily_limits(now)
     yield from _callbacks()
     yield from _mail(now, chosen)
     yield from _shared_connections(now, chosen)
@@ -174,6 +175,15 @@ def _refused_domains(now: LiveStats) -> Iterator[Finding]:
     for one in now.refused_domains:
         what = f"{one.provider} refuses mail From {one.domain}: {one.reason}"
         yield problem("breaker", what, "check SPF, DKIM and DMARC of the domain; its mails then continue by themselves")
+
+
+def _daily_limits(now: LiveStats) -> Iterator[Finding]:
+    for one in now.providers:
+        if one.exhausted_until is not None:
+            limit = f" ({one.daily:,} in 24 hours)" if one.daily else ""
+            what = f"daily limit of provider {one.name} reached{limit}, free again at {readable(one.exhausted_until)}"
+            fix = "wait, add another provider, or raise `daily` in its URL and restart the workers"
+            yield warning("providers", what, fix)
 
 
 def _held(chosen: Settings) -> Iterator[Finding]:

@@ -42,6 +42,7 @@ ENVIRONMENT: dict[str, dict[str, str]] = {
     },
     "bounces": {
         **DATABASE,
+        "IMAP_PASSWORD": "the password of the mailbox of --imap",
         "REPORT_SECRET, SMTP_EHLO_NAME": "as for the workers: see docs/configuration.md",
         "LOG_LEVEL, LOG_FORMAT, SHUTDOWN_GRACE": "as for the API: see docs/configuration.md",
     },

@@ -18,8 +18,8 @@ from db.providers import Provider, Use
 
 COLUMNS = {
     **{"name": "NAME", "channel": "CHANNEL", "state": "STATE", "priority": "PRIORITY", "weight": "WEIGHT"},
-    **{"connections": "CONNECTIONS", "rate": "PER SECOND", "workers": "WORKERS", "attempts": "ATTEMPTS"},
-    "success": "TAKEN",
+    **{"connections": "CONNECTIONS", "rate": "PER SECOND", "daily": "IN 24 HOURS"},
+    **{"workers": "WORKERS", "attempts": "ATTEMPTS", "success": "TAKEN"},
 }
 
 
@@ -30,7 +30,7 @@ def providers(context: click.Context, as_json: bool) -> None:
     """Show the providers through which notifications are sent, and how the live workers use them.
 
     They come from SMTP_URL and PROVIDER_<NAME> of the workers. ATTEMPTS are those of the live workers since they
-    started; TAKEN is the part of them that the provider took.
+    started; TAKEN is the part of them that the provider took. IN 24 HOURS tells how much of its daily limit is used.
     """
     if context.invoked_subcommand:
         return
@@ -89,13 +89,14 @@ def _change(name: str, changes: Mapping[str, Any]) -> None:
 
 def row(one: Provider, use: Use) -> dict[str, Any]:
     """Return a provider as a row of the table."""
-    rate = one.config.get("rate")
+    rate, daily = one.config.get("rate"), one.config.get("daily")
     return {
         **one.config,
         "name": one.name,
         "state": _state(one),
         "weight": one.weight_in_force,
         "rate": "any" if rate is None else f"{rate:g}",
+        "daily": "any" if daily is None else f"{one.daily_used:,} of {daily:,}",
         "workers": use.workers,
         "attempts": f"{sum(use.attempts.values()):,}",
         "success": "" if use.success is None else f"{use.success:.1%}",
@@ -105,5 +106,9 @@ def row(one: Provider, use: Use) -> dict[str, Any]:
 def _state(one: Provider) -> str:
     if not one.enabled:
         return "disabled"
-    state = f"down since {readable(one.opened_at)}" if one.opened_at else "works"
+    state = "works"
+    if one.opened_at:
+        state = f"down since {readable(one.opened_at)}"
+    elif one.exhausted_until:
+        state = f"used up until {readable(one.exhausted_until)}"
     return f"{state}, no reports since {readable(one.silent_since)}" if one.silent_since else state

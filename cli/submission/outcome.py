@@ -23,7 +23,7 @@ class Outcome(NamedTuple):
 
 
 def outcome(answer: Answer, number: int) -> Outcome:
-    """Return the reply that says the same as an answer to a POST of so many notifications."""
+    """Return the SMTP reply for the answer to a POST of this many notifications."""
     status, document = answer
     if status in (HTTPStatus.OK, HTTPStatus.CREATED):
         return _stored(document, number)

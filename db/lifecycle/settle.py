@@ -46,8 +46,10 @@ _POSTPONE = f"""
         UPDATE notifications AS n
         SET status = 'pending', {UNCLAIMED}, rung = false, last_error = %s,
             throttled_since = coalesce(n.throttled_since, now()),
-            next_attempt_at = now() + %s * interval '1 second', dispatch_after = now() + %s * interval '1 second'
-        FROM held JOIN unnest(%s::bigint[], %s::bigint[]) AS given (id, claim) USING (id, claim)
+            next_attempt_at = now() + (%s + %s * given.place) * interval '1 second',
+            dispatch_after = now() + (%s + %s * given.place) * interval '1 second'
+        FROM held JOIN unnest(%s::bigint[], %s::bigint[]) WITH ORDINALITY AS given (id, claim, place)
+             USING (id, claim)
         WHERE n.id = held.id AND {WITHIN} AND held.status = 'processing'
         RETURNING n.id, {append_event("'released'")}
         """
@@ -154,10 +156,12 @@ def release(claims: Sequence[tuple[int, int]]) -> list[int]:
     return returned_ids(_RELEASE, *by_claim(claims))
 
 
-def postpone(claims: Sequence[tuple[int, int]], delay: float, text: str) -> list[int]:
+def postpone(claims: Sequence[tuple[int, int]], delay: float, text: str, spread: float = 0.0) -> list[int]:
     """processing -> pending, for (id, claim) pairs that the provider refused only because we send too fast.
 
-    They are due again in `delay` seconds, and `text` becomes their last error. Costs no attempt; the row
-    keeps since when it has been throttled. Return the ids that were moved.
+    The first is due again in `delay` seconds, each other one `spread` seconds after the one before, and `text` becomes
+    their last error. Costs no attempt; the row keeps since when it has been throttled. Return the ids that were moved.
     """
-    return returned_ids(_POSTPONE, [id for id, _ in claims], text, delay, delay, *by_claim(claims)[1:])
+    first = delay - spread  # places count from 1
+    due = (first, spread, first, spread)
+    return returned_ids(_POSTPONE, [id for id, _ in claims], text, *due, *by_claim(claims)[1:])

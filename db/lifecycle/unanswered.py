@@ -31,7 +31,8 @@ _REPLAY = f"""
         WITH held AS MATERIALIZED (
             SELECT n.id, now() + least(%s * 2 ^ greatest(0, n.retry_count - 1), %s) * interval '1 second' AS due
             FROM notifications AS n
-            WHERE n.status = 'pending' AND n.bound_provider = ANY(%s) AND n.evidence_until > now()
+            WHERE n.status = 'pending' AND n.bound_provider IS NOT NULL AND n.bound_provider = ANY(%s)
+                  AND n.evidence_until > now()
                   AND n.next_attempt_at >= n.evidence_until AND n.retry_count < %s
                   AND now() + least(%s * 2 ^ greatest(0, n.retry_count - 1), %s) * interval '1 second'
                       < n.evidence_until

@@ -1,4 +1,4 @@
-"""Until when evidence is waited for that settles an attempt without an answer."""
+"""The time until which a notification waits for evidence about an attempt without an answer."""
 
 from db.migrations.indexes import Index
 from db.migrations.steps import Statement

@@ -1,4 +1,4 @@
-"""When a provider is asked again whether it has taken a notification whose attempt had no answer."""
+"""The times at which a provider is asked again whether it has taken a notification whose attempt had no answer."""
 
 from db.migrations.steps import Statement
 

@@ -1,4 +1,4 @@
-"""Which provider refuses mails from which domain: a breaker for each pair."""
+"""A breaker for each pair of a provider and a From domain whose mails it refuses."""
 
 from db.migrations.steps import Statement
 

@@ -117,10 +117,16 @@ provider_waiting = gauge(
     "provider",
     mode="livesum",
 )
+domain_throttles = counter(
+    "domain_throttles", "Answers of this mail server by which one recipient domain alone was slowed down.", "provider"
+)
+domain_waits = counter(
+    "domain_waits", "Mails that were put off because their recipient domain takes no more at the moment.", "provider"
+)
 reports = counter(
     "reports",
-    "Reports about mails that workers have read. Source: api, smtp or a provider. State: matched, unmatched, ignored "
-    "(no event) or unreadable.",
+    "Reports about mails that workers have read. Source: api, smtp, imap or a provider. State: matched, unmatched, "
+    "ignored (no event) or unreadable.",
     *("source", "state"),
 )
 connections = counter(
@@ -148,6 +154,8 @@ FAMILIES: tuple[Family[Counter] | Family[Histogram] | Family[Gauge], ...] = (
         provider_attempts,
         provider_senders,
         provider_waiting,
+        domain_throttles,
+        domain_waits,
         connections,
         processes,
         memory,

@@ -37,7 +37,7 @@ def system(tmp_path: Path, database_url: str, redis_url: str, servers: dict[str,
         system.stop()
 
 
-def test_lists_hold_from_the_start_of_a_worker_and_changes_reach_workers_that_run(
+def test_provider_lists_apply_from_the_start_of_a_worker_and_changes_reach_running_ones(
     system: System, servers: dict[str, SmtpServer]
 ) -> None:
     shop = client(system.sql, "shop")

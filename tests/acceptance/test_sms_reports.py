@@ -1,4 +1,5 @@
-"""Reports about text messages in a running system: what the provider was told comes back, and changes what is known."""
+"""Reports about text messages in a running system: a report to the URL that the provider got changes the delivery
+status."""
 
 from __future__ import annotations
 
@@ -65,7 +66,7 @@ def phones(
 
 
 @pytest.mark.parametrize("phones", ["twilio"], indirect=True)
-def test_a_status_callback_of_twilio_to_the_address_that_it_was_given_changes_the_delivery_status(
+def test_a_status_callback_of_twilio_changes_the_delivery_status(
     phones: Phones,
 ) -> None:
     id, sent = phones.send()

@@ -16,7 +16,7 @@ EMPTIED = (
     *("notifications", "attachments", "attempts", "workers", "sending", "providers", "idempotency_keys", "pauses"),
     *("events", "callbacks", "backlogs", "templates", "template_names", "suppressions", "suppression_counts"),
     *("destinations", "erasures", "changes", "listeners", "sessions", "audit", "history", "history_new"),
-    *("domain_keys", "domains"),
+    *("domain_keys", "domains", "subject_words"),
     *("reports", "evidence", "report_rejections", "look_ups", "refused_domains"),
 )
 
@@ -42,6 +42,7 @@ def _empty() -> None:
     """Delete all rows but those that a migration made."""
     empty(database.rows, EMPTIED)
     database.rows("UPDATE backlog_counts SET counted_at = NULL, due_at = now()")
+    database.rows("UPDATE subject_progress SET complete_id = 0, drawn_id = 0, drawn_xid = '0', drawn_at = '-infinity'")
     database.rows("UPDATE retention_turns SET swept_at = NULL, due_at = now()")
 
 

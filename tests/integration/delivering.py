@@ -6,35 +6,43 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import Any
 
+import redis
+
 from actors.breaker import Breaker
 from actors.channels.email.providers import make
+from actors.channels.lease import ConnectionLease
 from actors.channels.registry import channels
 from actors.channels.sandbox.channel import Sandbox
 from actors.channels.webhook.callback import Callback
 from actors.claim_store import ClaimStore
-from actors.delivery import Delivery, Providers, Routed
+from actors.delivery import Delivery
 from actors.queue.priorities import PRIORITIES, Priority
+from actors.routed import Providers, Routed
 from actors.wanted import Wanted
 from db import workers
 from db.models import CALLBACK
 from db.records import Claimed, Settlement
 from settings import Settings
+from settings.providers import Provider
 from tests import loops
 
 
 class Process:
     """A worker process: its event loop is that of all tests, which deliver from threads of their own."""
 
-    def __init__(self, settings: Settings, worker: Any) -> None:
+    def __init__(self, settings: Settings, worker: Any, client: redis.Redis | None = None) -> None:
+        """`client`: the Redis through which it shares connections with other processes."""
         self.worker = worker
         self.claims, self.callback = ClaimStore(settings, worker, [*channels(), CALLBACK]), Callback(settings)
-        self.servers = [make(provider, settings) for provider in settings.providers]
+        self.servers = [make(provider, settings, _lease(provider, client)) for provider in settings.providers]
         self.email = self.servers[0]
         self.delivery = loops.run(self._delivery(settings, worker))
         self.mails = self.delivery.routers["email"].queues[0]
         self.breaker, self.stopping = self.mails.breaker, self.delivery.stopping
 
     async def _delivery(self, settings: Settings, worker: Any) -> Delivery:
+        for server in self.servers:
+            await server.start()
         mail = [
             Routed(server, Breaker(settings, server.provider, worker), provider.priority, provider.weight)
             for server, provider in zip(self.servers, settings.providers, strict=True)
@@ -81,3 +89,7 @@ class Process:
         for server in self.servers:
             await server.close()
         await self.callback.close()
+
+
+def _lease(provider: Provider, client: redis.Redis | None) -> ConnectionLease | None:
+    return ConnectionLease(client, lambda: "notify:test", provider.name, provider.connections) if client else None

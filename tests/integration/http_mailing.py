@@ -12,6 +12,7 @@ from actors.channels import Begin, Receipt, Undelivered, always
 from actors.channels.email.http.provider import HttpMailProvider
 from db.records import Claimed
 from settings import providers
+from settings.providers import Provider
 from tests import loops
 from tests.environment import configured
 from tests.providers.apis import SECRET, URLS, Fake
@@ -22,11 +23,18 @@ PATIENT, IMPATIENT = 20.0, 0.5  # seconds; the latter only for what hangs
 
 
 class Mailer:
-    """A sender to a provider, for tests that are no coroutines."""
+    """A sender to a provider, for tests that are no coroutines. `account`: another one than that of the tests."""
 
-    def __init__(self, kind: str, url: str, timeout: float = PATIENT, context: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        kind: str,
+        url: str,
+        timeout: float = PATIENT,
+        context: ssl.SSLContext | None = None,
+        account: Provider | None = None,
+    ) -> None:
         given = URLS[kind]
-        provider = providers.parse("PROVIDER_TEST", f"{given}{'&' if '?' in given else '?'}endpoint={url}")
+        provider = account or providers.parse("PROVIDER_TEST", f"{given}{'&' if '?' in given else '?'}endpoint={url}")
         with configured(mail_from="Shop <noreply@example.com>") as settings:
             self.channel = HttpMailProvider(settings, provider, context=context, timeout=timeout)
         self._sender = self.channel.sender()

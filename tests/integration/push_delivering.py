@@ -11,8 +11,9 @@ from actors.channels.push.channel import PUSH
 from actors.channels.push.provider import PushProvider
 from actors.channels.sandbox.channel import Sandbox
 from actors.claim_store import ClaimStore
-from actors.delivery import Again, Delivery, Providers, Routed
+from actors.delivery import Again, Delivery
 from actors.queue.priorities import PRIORITIES
+from actors.routed import Providers, Routed
 from settings import Settings
 from tests import loops
 

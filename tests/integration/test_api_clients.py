@@ -339,7 +339,7 @@ def test_a_client_may_be_limited_to_some_providers_of_a_channel(api: Api, admin:
         (["first"], {"/providers": "must"}),
     ],
 )
-def test_a_provider_that_does_not_exist_is_named(
+def test_an_unknown_provider_of_a_client_is_refused_by_name(
     api: Api, admin: CheckedClient, lists: object, expected: dict[str, str]
 ) -> None:
     api.sql.rows(REPORTED)

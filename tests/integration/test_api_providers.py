@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
 
@@ -44,13 +46,16 @@ def test_providers_reported_by_workers_are_listed_by_name(admin: CheckedClient) 
         "downSince": None,
         "reason": None,
         "refusedDomains": [],
+        "daily": None,
+        "dailyUsed": None,
+        "dailyFreeAt": None,
         "workers": 0,
         "attempts": {},
         "success": None,
     }
 
 
-def test_a_domain_that_a_provider_refuses_is_shown_with_its_words(api: Api, admin: CheckedClient) -> None:
+def test_a_domain_that_a_provider_refuses_is_shown_with_its_reply(api: Api, admin: CheckedClient) -> None:
     api.sql.rows(
         "INSERT INTO refused_domains (provider, domain, opened_at, reason, probe_after, wait)"
         " VALUES ('main', 'shop.example', now(), '550 5.7.26 DMARC', now(), 5) RETURNING 1"
@@ -62,6 +67,28 @@ def test_a_domain_that_a_provider_refuses_is_shown_with_its_words(api: Api, admi
     assert backup["refusedDomains"] == []
     [refused] = main["refusedDomains"]
     assert (refused["domain"], refused["reason"]) == ("shop.example", "550 5.7.26 DMARC")
+
+
+def test_how_much_of_the_daily_limit_is_used_and_when_it_is_free_again(api: Api, admin: CheckedClient) -> None:
+    this = int(time.time()) // 900
+    counts = {str(this - 97): 1_000, str(this - 90): 300, str(this): 200}
+    api.sql.rows(
+        "UPDATE providers SET config = config || '{\"daily\": 500}', daily_used = %s,"
+        " exhausted_until = now() + interval '1 hour' WHERE name = 'main' RETURNING 1",
+        json.dumps(counts),
+    )
+    try:
+        main = admin.get(PROVIDERS).json["items"][1]
+        api.sql.rows("UPDATE providers SET exhausted_until = now() WHERE name = 'main' RETURNING 1")
+        later = admin.get(PROVIDERS).json["items"][1]
+    finally:
+        api.sql.rows(
+            "UPDATE providers SET config = config - 'daily', daily_used = '{}', exhausted_until = NULL RETURNING 1"
+        )
+
+    assert (main["daily"], main["dailyUsed"]) == (500, 500)
+    assert datetime.fromisoformat(main["dailyFreeAt"]) > datetime.now(UTC)
+    assert later["dailyFreeAt"] is None
 
 
 def test_live_workers_are_counted_with_what_they_sent(api: Api, admin: CheckedClient) -> None:

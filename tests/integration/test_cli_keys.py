@@ -137,7 +137,7 @@ def test_a_client_is_created_shown_listed_and_changed(run: Run) -> None:
         assert json.loads(changed.stdout)["phoneRegion"] == stored
 
 
-def test_a_client_is_limited_to_some_providers_and_freed_again(run: Run) -> None:
+def test_a_client_is_limited_to_some_providers_and_the_limit_removed(run: Run) -> None:
     assert run("clients", "list").exit_code == 0  # Connects.
     with connection():
         for name, channel in (("first", "email"), ("second", "email"), ("texts", "sms")):

@@ -142,10 +142,10 @@ def test_a_retry_says_when(api: Api) -> None:
 def test_a_throttled_notification_says_since_when(api: Api) -> None:
     id = due(api)
     api.sql.rows("UPDATE notifications SET throttled_since = now() WHERE id = %s RETURNING 1", id)
-    assert "limits our rate since" in why(visitor(api), id)
+    assert "rate is limited since" in why(visitor(api), id)
 
 
-def test_a_notification_that_may_use_no_other_provider_says_what_it_waits_for(api: Api) -> None:
+def test_a_notification_limited_to_a_provider_shows_which_one_it_waits_for(api: Api) -> None:
     id = due(api)
     said = "waits for gone: its client may use no other provider"
     api.sql.rows(
@@ -190,7 +190,7 @@ def test_a_paused_notification_says_who_paused_it(api: Api) -> None:
     assert "The channel email was paused ," in plain
 
 
-def test_a_domain_that_a_provider_refuses_is_told_to_admins_only(api: Api) -> None:
+def test_a_domain_that_a_provider_refuses_is_shown_to_admins_only(api: Api) -> None:
     api.sql.rows(
         "INSERT INTO refused_domains (provider, domain, opened_at, reason, probe_after, wait)"
         " VALUES (%s, 'shop.example', now(), '550 5.7.26 DMARC', now(), 5) RETURNING 1",

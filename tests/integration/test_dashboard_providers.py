@@ -68,7 +68,7 @@ def test_providers_are_shown_with_their_limits_and_their_throughput(api: Api) ->
     assert "backup email down since" in shown
     assert "421 busy" in shown
     assert f"{SERVER} email works 1" in shown
-    assert "20 14.5 1 4 75.0 %" in shown
+    assert "20 14.5 any 1 4 75.0 %" in shown
 
 
 def test_a_provider_is_disabled_after_a_confirmation_and_enabled(api: Api) -> None:

@@ -80,7 +80,7 @@ def spend(postgres_server: Postgres, redis_url: str) -> Iterator[Callable[[], Sp
 
 @pytest.fixture(scope="module")
 def api(module_database_url: str, redis_server: Valkey) -> Iterator[Api]:
-    with running(module_database_url, redis_server.url, auth="required", ring_spread=SPREAD) as api:
+    with running(module_database_url, redis_server.url, auth="required", wake_up_spread=SPREAD) as api:
         yield api
 
 
@@ -178,7 +178,7 @@ def held(database_url: str, statement: str, *parameters: object) -> Iterator[Hel
 def test_200_simultaneous_posts_share_statements(
     store: Settings, module_database_url: str, spend: Callable[[], Spending]
 ) -> None:
-    notifications = NotificationStore(store.changed(RING_SPREAD=SPREAD))
+    notifications = NotificationStore(store.changed(WAKE_UP_SPREAD=SPREAD))
     # It enqueues no wake-up message, so that only those of the others are counted.
     first = draft()._replace(send_at=datetime.now(UTC) + timedelta(hours=1))
 

@@ -319,3 +319,55 @@ def steady(process: Process) -> None:
         "INSERT INTO workers (id, host, pid, threads, steady_since) VALUES (%s, 'h', 1, 1, now() - interval '1 day')",
         str(process.worker),
     )
+
+
+def test_a_provider_whose_daily_limit_is_used_up_is_passed_over_until_it_is_free(
+    make: Make, servers: list[SmtpServer]
+) -> None:
+    process = make("priority=1", "priority=2")
+    breaker_of_first = process.delivery.routers["email"].queues[0].breaker
+    providers.report("first", {"daily": 10})
+    providers.record_daily("first", {}, 60.0)
+    breaker_of_first.refresh()
+    ids = accept(10)
+
+    process.deliver(ids)
+
+    assert counts(servers)[:2] == [0, 10]
+    assert (breaker_of_first.usable, breaker_of_first.open) == (False, False)
+    assert {row(id)["retry_count"] for id in ids} == {0}
+
+    rows("UPDATE providers SET exhausted_until = now() RETURNING 1")
+    breaker_of_first.refresh()
+    process.deliver(accept(10))
+
+    assert counts(servers)[0] > 0
+
+
+def test_with_no_provider_left_notifications_wait_and_nothing_is_a_probe(make: Make, servers: list[SmtpServer]) -> None:
+    process = make("priority=1")
+    queue = process.delivery.routers["email"].queues[0]
+    providers.report("first", {"daily": 10})
+    providers.record_daily("first", {}, 60.0)
+    queue.breaker.refresh()
+    ids = accept(3)
+
+    deliver(process, ids)
+
+    assert counts(servers)[0] == 0
+    assert {(status(id), row(id)["retry_count"]) for id in ids} == {("pending", 0)}
+    assert process.delivery.routers["email"].share(1_000, 1.0) == 0
+
+
+def test_another_daily_limit_in_the_url_ends_the_wait(make: Make) -> None:
+    queue = make("priority=1").delivery.routers["email"].queues[0]
+    providers.report("first", {"daily": 10})
+    providers.record_daily("first", {"2000000": 10}, 60.0)
+    providers.report("first", {"daily": 10})
+    queue.breaker.refresh()
+    before = queue.breaker.exhausted
+    providers.report("first", {"daily": 20})
+    queue.breaker.refresh()
+
+    assert (before, queue.breaker.exhausted) == (True, False)
+    assert providers.daily_counts("first") == {"2000000": 10}

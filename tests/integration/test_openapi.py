@@ -54,7 +54,11 @@ def _found(node: Any, place: str = "") -> Iterator[tuple[str, Any]]:
 
 def _examples(node: Any) -> list[Any]:
     """The examples that stand beside a schema: in a media type, a parameter or a header."""
-    return [node["example"]] if "example" in node else [e["value"] for e in node.get("examples", {}).values()]
+    if "example" in node:
+        return [node["example"]]
+    named = document()["components"]["examples"]
+    found = node.get("examples", {}).values()
+    return [named[e["$ref"].rpartition("/")[2]]["value"] if "$ref" in e else e["value"] for e in found]
 
 
 def test_the_document_is_valid() -> None:

@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import pytest
 
+from actors import provider_queue
 from db import breaker, clients
 from db.database import rows
 from settings import Settings
@@ -127,7 +128,7 @@ def test_without_a_provider_of_its_list_a_notification_waits_at_no_cost(make: Ma
     assert (status(id), counts(servers)) == ("sent", [1, 0, 0])
 
 
-def test_while_all_providers_of_its_list_are_down_a_notification_waits_and_others_go_on(
+def test_a_notification_waits_while_all_providers_of_its_list_are_down_and_others_are_sent(
     make: Make, servers: list[SmtpServer]
 ) -> None:
     process = make("priority=1", "priority=2")
@@ -156,9 +157,7 @@ def test_a_provider_is_not_tested_with_a_notification_of_a_client_that_may_not_u
     assert breaker.next_probe(100, "first", "email", queues) == [free]
 
 
-def test_a_mail_whose_provider_may_have_taken_it_waits_if_its_client_may_not_use_that_one_any_more(
-    make: Make, servers: list[SmtpServer]
-) -> None:
+def test_a_mail_that_a_no_longer_allowed_provider_may_have_taken_waits(make: Make, servers: list[SmtpServer]) -> None:
     process = make("priority=1", "priority=2")
     client = restricted("first")
     [id] = accept(1, client_id=client)
@@ -189,7 +188,7 @@ def test_the_row_of_a_restricted_client_names_no_provider_until_one_of_its_list_
     assert (row(own)["claimed_provider"], row(other)["claimed_provider"]) == (None, "first")
 
 
-def test_a_change_reaches_notifications_that_wait_in_the_queue_of_a_provider(
+def test_a_change_of_a_list_applies_to_notifications_in_the_queue_of_a_provider(
     make: Make, servers: list[SmtpServer]
 ) -> None:
     process = make("priority=1", "priority=2")
@@ -206,6 +205,39 @@ def test_a_change_reaches_notifications_that_wait_in_the_queue_of_a_provider(
     assert [queue.name for queue in router.able(claimed)] == ["second"]
 
 
-def test_a_client_is_not_stored_with_a_list_that_is_no_object(store: Settings) -> None:
+def test_a_malformed_provider_list_of_a_client_is_not_stored(store: Settings) -> None:
     with pytest.raises(Exception, match="clients_providers_check"):
         rows("UPDATE clients SET providers = %s", json.dumps(["first"]))
+
+
+def test_while_a_better_provider_is_paused_clients_that_may_not_use_it_go_on(
+    make: Make, servers: list[SmtpServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = make("priority=1", "priority=2", "priority=3")
+    own = accept(3, client_id=restricted("second", "third"))
+    [other], [both] = accept(1), accept(1, client_id=restricted("first", "third"))
+    told(process)
+    monkeypatch.setattr(process.mails.limits, "pause", lambda _now: 3_600.0)
+    monkeypatch.setattr(provider_queue, "MOMENT", 0.01)
+
+    deliver(process, [other, *own, both])
+
+    assert {status(id) for id in own} == {"sent"}
+    assert (status(other), status(both)) == ("pending", "pending")
+    assert counts(servers) == [0, 3, 0]
+    assert row(other)["claim"] == row(both)["claim"] == 0
+
+
+def test_without_a_free_provider_nobody_goes_on(
+    make: Make, servers: list[SmtpServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = make("priority=1", "priority=2")
+    [own], [other] = accept(1, client_id=restricted("second")), accept(1)
+    told(process)
+    for queue in process.delivery.routers["email"].queues:
+        monkeypatch.setattr(queue.limits, "pause", lambda _now: 3_600.0)
+    monkeypatch.setattr(provider_queue, "MOMENT", 0.01)
+
+    deliver(process, [own, other])
+
+    assert (status(own), status(other), counts(servers)) == ("pending", "pending", [0, 0, 0])

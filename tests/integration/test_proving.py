@@ -82,7 +82,7 @@ def keys(store: Settings, monkeypatch: pytest.MonkeyPatch) -> ReportKeys:
 @pytest.mark.parametrize(
     ("kind", "count"), [pytest.param("postmark", 1_000, marks=pytest.mark.long), ("postmark", 30), ("mailgun", 30)]
 )
-def test_a_provider_that_takes_all_and_answers_none_is_asked_and_each_is_sent_once(
+def test_mails_taken_without_an_answer_are_found_by_a_search_and_sent_once(
     made: ExitStack, keys: ReportKeys, kind: str, count: int
 ) -> None:
     provider = Provider(kind, made, keys, **NONE)
@@ -104,7 +104,7 @@ def test_a_provider_that_takes_all_and_answers_none_is_asked_and_each_is_sent_on
     assert (source, events[0]["kind"], events[0]["provider_message_id"]) == ("look-up: a", "taken", "id-1")
 
 
-def test_a_search_that_is_behind_proves_nothing_and_is_made_again(made: ExitStack, keys: ReportKeys) -> None:
+def test_a_search_that_lags_behind_proves_nothing_and_is_repeated(made: ExitStack, keys: ReportKeys) -> None:
     provider = Provider("postmark", made, keys)
     provider.fake.behind = 2
     provider.server.faults.append(reset_after)
@@ -119,7 +119,7 @@ def test_a_search_that_is_behind_proves_nothing_and_is_made_again(made: ExitStac
     assert (status(ids[0]), row(ids[0])["delivery_status"]) == ("sent", None)
 
 
-def test_a_mail_that_a_provider_never_took_fails_when_the_time_is_over(made: ExitStack, keys: ReportKeys) -> None:
+def test_a_mail_that_a_provider_never_took_fails_after_uncertain_wait(made: ExitStack, keys: ReportKeys) -> None:
     provider = Provider("postmark", made, keys)
     provider.server.faults.append(answering(500, b"who knows"))
     ids = provider.accept(1)
@@ -144,7 +144,9 @@ def test_a_mail_with_resend_is_not_sent_again_if_the_search_finds_it_first(made:
     assert (status(ids[0]), history(ids[0]), len(provider.fake.sink)) == ("sent", ["uncertain"], 1)
 
 
-def test_a_provider_that_refuses_to_search_is_left_alone_and_proves_nothing(made: ExitStack, keys: ReportKeys) -> None:
+def test_a_provider_that_refuses_a_search_proves_nothing_and_is_not_asked_again_for_a_while(
+    made: ExitStack, keys: ReportKeys
+) -> None:
     provider = Provider("postmark", made, keys)
     provider.server.faults.extend([reset_after, reset_after, answering(429, b"slower")])
     ids = provider.accept(2)
@@ -168,7 +170,7 @@ def test_without_a_source_of_evidence_hold_fails_at_once(made: ExitStack, keys: 
     assert (status(ids[0]), row(ids[0])["failure_reason"]) == ("failed", "outcome-unknown")
 
 
-def test_hold_fails_at_once_if_it_is_to_wait_for_nothing(made: ExitStack, keys: ReportKeys) -> None:
+def test_with_uncertain_wait_0_hold_fails_at_once(made: ExitStack, keys: ReportKeys) -> None:
     provider = Provider("postmark", made, keys, UNCERTAIN_WAIT=0)
     provider.server.faults.append(reset_after)
     ids = provider.accept(1)
@@ -208,7 +210,7 @@ def test_a_repetition_that_is_refused_proves_that_the_first_was_not_taken(made: 
     assert history(ids[0]) == ["uncertain", "refused"]
 
 
-def test_repetitions_that_stay_without_an_answer_end_as_outcome_unknown(made: ExitStack, keys: ReportKeys) -> None:
+def test_repetitions_without_an_answer_end_as_outcome_unknown(made: ExitStack, keys: ReportKeys) -> None:
     provider = Provider("resend", made, keys)
     provider.server.faults.extend([answering(500, b"")] * 3 + [answering(503, b"")] * 50)
     ids = provider.accept(1)
@@ -227,7 +229,7 @@ def test_repetitions_that_stay_without_an_answer_end_as_outcome_unknown(made: Ex
     assert provider.fake.sink == []
 
 
-def test_no_other_provider_gets_it_when_its_own_is_not_configured_any_more(made: ExitStack, keys: ReportKeys) -> None:
+def test_a_held_mail_goes_to_no_other_provider_when_its_own_was_removed(made: ExitStack, keys: ReportKeys) -> None:
     provider = Provider("resend", made, keys)
     provider.server.faults.append(reset_after)
     ids = provider.accept(1)

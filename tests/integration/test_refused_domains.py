@@ -1,4 +1,4 @@
-"""A provider that refuses mails because of their From domain: only these wait, or go elsewhere, at no cost."""
+"""A provider that refuses mails because of their From domain: only these wait, or take another provider, at no cost."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def opened() -> list[tuple[str, str]]:
     return [(one.provider, one.domain) for one in refused_domains.pairs() if one.opened_at]
 
 
-def test_after_some_refusals_mails_from_the_domain_wait_and_those_from_others_go_on(made: ExitStack) -> None:
+def test_after_some_refusals_mails_from_the_domain_wait_and_others_are_sent(made: ExitStack) -> None:
     world = World(made)
     world.refuse()
     failed = world.refused()
@@ -121,7 +121,7 @@ def test_a_mail_that_is_held_back_says_why_it_waits(made: ExitStack) -> None:
     assert BAD in reasons["domain-refused"].detail
 
 
-def test_a_mail_that_was_taken_in_between_lets_the_count_begin_anew(made: ExitStack) -> None:
+def test_a_mail_that_was_taken_resets_the_count(made: ExitStack) -> None:
     world = World(made)
     world.refuse()
     world.refused(THRESHOLD - 1)
@@ -145,7 +145,7 @@ def test_refusals_because_of_the_recipient_or_the_content_do_not_count(made: Exi
     assert refused_domains.pairs() == []
 
 
-def test_they_take_another_provider_if_there_is_one(made: ExitStack) -> None:
+def test_mails_from_a_refused_domain_take_another_provider_if_there_is_one(made: ExitStack) -> None:
     world = World(made, servers=2)
     world.refuse()
     world.refused()
@@ -193,7 +193,7 @@ def test_one_mail_tests_the_provider_and_the_others_return_when_it_is_taken(made
     assert {(status(id), row(id)["attempt_count"]) for id in ids} == {("sent", 1)}
 
 
-def test_a_test_that_tells_nothing_is_given_back(made: ExitStack) -> None:
+def test_a_test_without_a_result_can_be_made_again(made: ExitStack) -> None:
     world = World(made)
     world.refuse()
     world.refused()
@@ -225,7 +225,7 @@ def refusal(text: str = "550 5.7.26 no") -> Refusal:
     return Refusal("a", BAD, text)
 
 
-def test_it_opens_once_at_the_threshold(made: ExitStack) -> None:
+def test_a_pair_of_provider_and_domain_opens_once_at_the_threshold(made: ExitStack) -> None:
     assert [refused_domains.refused(refusal(), WAITS) for _ in range(4)] == [False, False, True, False]
 
 
@@ -254,7 +254,7 @@ def test_closing_refuses_a_closed_pair_and_one_that_reopens_soon_waits_longer(ma
     assert rows("SELECT wait FROM refused_domains") == [(5,)]
 
 
-def test_closed_pairs_are_forgotten_after_a_day_and_open_ones_are_not(made: ExitStack) -> None:
+def test_closed_pairs_are_deleted_after_a_day_and_open_ones_are_not(made: ExitStack) -> None:
     for domain in (BAD, GOOD):
         for _ in range(3 if domain == BAD else 1):
             refused_domains.refused(Refusal("a", domain, "no"), WAITS)
@@ -268,7 +268,7 @@ def test_closed_pairs_are_forgotten_after_a_day_and_open_ones_are_not(made: Exit
 
 def told(world: World, id: int, to: str, kind: str = "bounced", klass: str | None = "sender") -> None:
     said = Evidence(id, 1, "api", kind, False, to, klass, "5.7.26", "550 5.7.26 DMARC", None, None)
-    ReportedDomains.load(world.settings).note(said)
+    ReportedDomains.load(world.settings).count(said)
 
 
 def sent(world: World) -> int:
@@ -291,7 +291,7 @@ def test_bounces_because_of_the_domain_count_too_if_several_domains_send_them(ma
     assert (status(held[0]), row(held[0])["attempt_count"]) == ("pending", 0)
 
 
-def test_a_reported_delivery_or_an_hour_lets_the_count_of_bounces_begin_anew(made: ExitStack) -> None:
+def test_a_reported_delivery_or_an_hour_resets_the_count_of_bounces(made: ExitStack) -> None:
     world = World(made)
     for _ in range(THRESHOLD - 1):
         told(world, sent(world), "a@one.example")

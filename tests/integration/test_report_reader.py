@@ -71,23 +71,6 @@ def test_a_genuine_bounce_changes_exactly_its_recipient(keys: ReportKeys) -> Non
     assert suppressed() == [(ADDRESS, "bounced")]
 
 
-def test_forged_bounces_with_true_addresses_change_nothing_and_are_listed(keys: ReportKeys) -> None:
-    ours = sent()
-    mark = keys.identities(ReportSettings()).of(ours).mark
-    forged = [
-        dsn(GONE, message_id=f"<{mark}@example.com>"),
-        dsn(GONE, to=f"b+{'a' * tokens.LENGTH}@bounces.example.com"),
-        dsn(GONE, to=tokens.return_path(tokens.token(ours.id, b"guessed"), "bounces.example.com")),
-        arf("abuse", "fbl@example.com", f"Original-Rcpt-To: <{ADDRESS}>"),
-    ]
-    assert read(keys, *forged * 100) == ["unmatched"] * 400
-    assert (delivery(ours.id), suppressed()) == (None, [])
-    assert rows("SELECT count(*) FROM evidence") == [(0,)]
-    listed = incoming_reports.unmatched(None, 500)
-    assert len(listed) == 400
-    assert {event["recipient"] for report in listed for event in report["events"]} == {ADDRESS}
-
-
 def test_a_secret_is_rotated_with_overlap(keys: ReportKeys) -> None:
     old, new = "o" * 32, "n" * 32
     first = keys.load(ReportSettings(secret=old))

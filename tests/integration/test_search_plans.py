@@ -21,7 +21,8 @@ __all__ = ["crowd"]
 LATE = Position(datetime(2024, 1, 2, 6, tzinfo=UTC), 10**6)
 NEEDED = {"@example.com": "_domain", "user7@example.com": "_recipient", "user": "_recipient", "order=4200": "_metadata"}
 NEEDED |= {"user99@example.com": "_recipient", "tag:tag500": "_tags", "tag500": "_tags", "tag:common": "_tags"}
-NEEDED |= {"rejected": "_status", "nothing": "_newest", "Hi Hello": "_newest", "template:x": "_newest"}
+NEEDED |= {"rejected": "_reason", "template:x": "_template", "part:Hi Hello": "_newest"}
+NEEDED |= {"nothing": "subject_words_pkey", "Hi Hello": "subject_words_pkey"}
 
 
 @pytest.mark.usefixtures("crowd")

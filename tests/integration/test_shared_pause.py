@@ -1,4 +1,4 @@
-"""A pause that a provider asks one process for is kept by all, through a real Redis."""
+"""A pause that a provider requests from one process applies to all, through a real Redis."""
 
 from __future__ import annotations
 
@@ -50,12 +50,12 @@ def asked(seconds: float, mine: ConnectionLease, *others: ConnectionLease) -> li
     return asyncio.run(run())
 
 
-def test_a_pause_that_one_process_is_asked_for_holds_in_all(client: redis.Redis) -> None:
+def test_a_pause_requested_from_one_process_applies_to_all(client: redis.Redis) -> None:
     for found in asked(100, lease(client), lease(client), lease(client)):
         assert 90 < found <= 100
 
 
-def test_a_pause_of_another_provider_holds_nothing_up(client: redis.Redis) -> None:
+def test_a_pause_of_another_provider_delays_nothing(client: redis.Redis) -> None:
     mine, other = asked(100, lease(client), lease(client, "other"))
 
     assert mine > 90
@@ -70,12 +70,12 @@ def test_a_shorter_pause_does_not_end_a_longer_one(client: redis.Redis) -> None:
     assert other > 90
 
 
-def test_without_a_time_nobody_waits(client: redis.Redis) -> None:
+def test_without_a_requested_time_there_is_no_pause(client: redis.Redis) -> None:
     assert asked(0, lease(client), lease(client)) == [0, 0]
     assert client.exists(KEY) == 0
 
 
-def test_a_process_that_starts_later_waits_too_and_the_pause_ends_by_itself(client: redis.Redis) -> None:
+def test_a_pause_applies_to_processes_started_later_and_ends_by_itself(client: redis.Redis) -> None:
     lease(client).hold(100)
     later = lease(client)
     later.renew(1, 0)
@@ -88,7 +88,7 @@ def test_a_process_that_starts_later_waits_too_and_the_pause_ends_by_itself(clie
     assert later.paused_until <= time.monotonic()
 
 
-def test_while_redis_is_away_the_process_that_was_asked_waits_alone() -> None:
+def test_without_redis_a_pause_applies_only_to_the_process_that_was_asked() -> None:
     with redis.Redis(port=1, retry=Retry(NoBackoff(), 0)) as nobody:
         mine, other = asked(100, lease(nobody), lease(nobody))
 

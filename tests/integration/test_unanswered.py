@@ -1,4 +1,4 @@
-"""Notifications with `hold` that wait for evidence: what moves them, what leaves them, what crashes leave behind."""
+"""Notifications with `hold` that wait for evidence: their transitions, and the rows that crashes leave."""
 
 from __future__ import annotations
 
@@ -80,19 +80,19 @@ def test_an_attempt_without_an_answer_waits_for_evidence_and_is_bound_to_its_pro
     assert stored["last_error"] == "no answer"
 
 
-def test_it_is_bound_to_its_provider_whatever_its_failover_says() -> None:
+def test_a_notification_that_waits_for_evidence_is_bound_to_its_provider_with_any_failover() -> None:
     held = in_doubt(failover="always")
     assert settle(lifecycle.awaiting(held, attempt("uncertain")))
     assert row(held.id)["bound_provider"] == PROVIDER
 
 
-def test_only_a_row_in_processing_can_begin_to_wait() -> None:
+def test_only_a_row_in_processing_can_begin_to_wait_for_evidence() -> None:
     held = awaiting()
     assert not settle(lifecycle.awaiting(held, attempt("uncertain")))
     assert history(held.id) == ["uncertain"]
 
 
-def test_a_stale_owner_cannot_let_a_row_wait() -> None:
+def test_a_stale_owner_cannot_make_a_row_wait_for_evidence() -> None:
     held = in_doubt(doubted=False)
     lifecycle.release([(held.id, held.claim)])
     lifecycle.claim([held.id], uuid4())
@@ -101,7 +101,7 @@ def test_a_stale_owner_cannot_let_a_row_wait() -> None:
     assert (status(held.id), history(held.id)) == ("processing", [])
 
 
-def test_without_a_recorded_time_it_is_over_at_once() -> None:
+def test_without_a_recorded_time_the_wait_is_over_at_once() -> None:
     held = in_doubt(doubted=False)
     lifecycle.doubt([(held.id, held.claim)])
     assert settle(lifecycle.awaiting(held, attempt("uncertain")))
@@ -131,7 +131,7 @@ def test_the_database_refuses_a_wait_without_hold() -> None:
 # While it waits
 
 
-def test_no_worker_claims_it_before_its_time_is_over_and_none_after_it() -> None:
+def test_no_worker_claims_a_row_that_waits_for_evidence_before_or_after_its_time() -> None:
     held = awaiting()
     assert lifecycle.claim([held.id], WORKER) == []
     over(held.id)
@@ -139,13 +139,13 @@ def test_no_worker_claims_it_before_its_time_is_over_and_none_after_it() -> None
     assert lifecycle.claim([held.id], WORKER) == []
 
 
-def test_the_relay_does_not_enqueue_it() -> None:
+def test_the_relay_does_not_enqueue_a_row_that_waits_for_evidence() -> None:
     held = awaiting()
     over(held.id)
     assert relay.take_due("normal", GRACE, 0, 100) == []
 
 
-def test_a_pause_and_its_end_leave_it_alone() -> None:
+def test_a_pause_and_its_end_do_not_change_a_row_that_waits_for_evidence() -> None:
     held = awaiting()
     pauses.pause("client", str(CLIENT))
     assert relay.take_due("normal", GRACE, 0, 100) == []
@@ -162,13 +162,13 @@ def test_a_suppression_does_not_hide_that_it_may_have_been_sent() -> None:
     assert status(held.id) == "pending"
 
 
-def test_rescue_leaves_it_alone() -> None:
+def test_rescue_leaves_a_row_that_waits_for_evidence() -> None:
     held = awaiting()
     assert rescue() == []
     assert status(held.id) == "pending"
 
 
-def test_it_says_why_it_waits() -> None:
+def test_a_notification_that_waits_for_evidence_shows_the_reason() -> None:
     held = awaiting()
     [*_, reason] = waiting.reasons(held.id, CLIENT, 30, [])
     assert (reason.kind, reason.name, reason.until) == ("evidence", PROVIDER, row(held.id)["evidence_until"])
@@ -177,7 +177,7 @@ def test_it_says_why_it_waits() -> None:
 # pending -> failed
 
 
-def test_it_fails_when_its_time_is_over_and_not_before() -> None:
+def test_a_row_that_waits_for_evidence_fails_when_its_time_is_over_and_not_before() -> None:
     held = awaiting()
     assert lifecycle.give_up(10) == []
     over(held.id)
@@ -188,13 +188,13 @@ def test_it_fails_when_its_time_is_over_and_not_before() -> None:
     assert lifecycle.give_up(10) == []
 
 
-def test_only_what_waits_for_evidence_is_given_up() -> None:
+def test_only_rows_that_wait_for_evidence_are_given_up() -> None:
     [stored] = lifecycle.accept([draft()._replace(on_uncertain="hold")], GRACE)
     rows("UPDATE notifications SET next_attempt_at = now() - interval '1 day' WHERE id = %s", stored.id)
     assert lifecycle.give_up(10) == []
 
 
-def test_one_that_expires_meanwhile_fails_as_outcome_unknown() -> None:
+def test_a_notification_that_expires_during_the_wait_fails_as_outcome_unknown() -> None:
     held = awaiting()
     rows("UPDATE notifications SET expires_at = now() - interval '1 second' WHERE id = %s", held.id)
     assert lifecycle.expire(10) == [held.id]
@@ -205,7 +205,7 @@ def test_one_that_expires_meanwhile_fails_as_outcome_unknown() -> None:
 
 
 @pytest.mark.parametrize("kind", ["taken", "delayed", "delivered", "bounced"])
-def test_evidence_settles_it_while_it_waits(kind: str) -> None:
+def test_evidence_during_the_wait_settles_the_notification(kind: str) -> None:
     held = awaiting()
     assert prove(held.id, kind)
     stored = row(held.id)
@@ -215,7 +215,7 @@ def test_evidence_settles_it_while_it_waits(kind: str) -> None:
     assert lifecycle.give_up(10) == []
 
 
-def test_evidence_settles_it_after_its_time_too() -> None:
+def test_evidence_after_the_wait_settles_the_notification() -> None:
     held = awaiting()
     over(held.id)
     lifecycle.give_up(10)
@@ -226,7 +226,7 @@ def test_evidence_settles_it_after_its_time_too() -> None:
 # What operators do
 
 
-def test_it_can_be_cancelled() -> None:
+def test_a_notification_that_waits_for_evidence_can_be_cancelled() -> None:
     held = awaiting()
     assert lifecycle.cancel(held.id, CLIENT)
     assert (status(held.id), row(held.id)["evidence_until"]) == ("cancelled", None)
@@ -243,7 +243,7 @@ def test_a_retry_ends_the_wait_and_sends_it_again_through_any_provider() -> None
     assert again.claim == held.claim + 1
 
 
-def test_it_cannot_be_rescheduled_but_may_get_another_end() -> None:
+def test_a_notification_that_waits_for_evidence_cannot_be_rescheduled_but_its_expiry_can_change() -> None:
     held = awaiting()
     until = row(held.id)["evidence_until"]
     assert not lifecycle.reschedule(held.id, CLIENT, Times(sends=True, send_at=None, expires=False, expires_at=None))
@@ -256,7 +256,7 @@ def test_it_cannot_be_rescheduled_but_may_get_another_end() -> None:
 # pending -> pending, due again
 
 
-def test_a_provider_that_recognises_a_repetition_gets_it_again() -> None:
+def test_a_provider_that_recognises_repetitions_gets_the_notification_again() -> None:
     held = awaiting()
     assert replayed() == [held.id]
     assert in_seconds(8) < row(held.id)["next_attempt_at"] <= in_seconds(10)
@@ -268,7 +268,7 @@ def test_a_provider_that_recognises_a_repetition_gets_it_again() -> None:
 
 
 @pytest.mark.parametrize("reason", ["provider", "attempts", "time", "over"])
-def test_what_must_not_be_repeated_is_not_due_again(reason: str) -> None:
+def test_a_notification_that_must_not_be_repeated_is_not_due_again(reason: str) -> None:
     held = awaiting(5 if reason == "time" else 900)
     if reason == "over":
         over(held.id)
@@ -286,7 +286,7 @@ def replaying() -> Claimed:
     return again
 
 
-def test_a_repetition_that_is_answered_settles_it() -> None:
+def test_an_answered_repetition_settles_the_notification() -> None:
     again = replaying()
     assert doubt(again)
     assert settle(lifecycle.sent(again, attempt()))
@@ -294,7 +294,7 @@ def test_a_repetition_that_is_answered_settles_it() -> None:
     assert history(again.id) == ["uncertain", "sent"]
 
 
-def test_repetitions_do_not_extend_the_time() -> None:
+def test_repetitions_do_not_extend_the_wait() -> None:
     again = replaying()
     until = row(again.id)["evidence_until"]
     assert doubt(again, 9_000)
@@ -303,7 +303,7 @@ def test_repetitions_do_not_extend_the_time() -> None:
 
 
 @pytest.mark.parametrize("outcome", ["deferred", "released", "postponed"])
-def test_a_repetition_that_is_put_off_still_waits_for_evidence(outcome: str) -> None:
+def test_a_postponed_repetition_still_waits_for_evidence(outcome: str) -> None:
     again = replaying()
     until = row(again.id)["evidence_until"]
     if outcome == "deferred":
@@ -316,7 +316,7 @@ def test_a_repetition_that_is_put_off_still_waits_for_evidence(outcome: str) -> 
     assert lifecycle.claim([again.id], WORKER)
 
 
-def test_no_repetition_begins_after_its_time() -> None:
+def test_no_repetition_begins_after_the_wait() -> None:
     again = replaying()
     over(again.id)
     assert not doubt(again)
@@ -325,7 +325,7 @@ def test_no_repetition_begins_after_its_time() -> None:
 # Crashes
 
 
-def test_a_worker_that_dies_before_the_answer_leaves_one_that_waits() -> None:
+def test_a_worker_that_dies_before_the_answer_leaves_a_row_that_waits_for_evidence() -> None:
     held = in_doubt()
     assert rescue() == [held.id]
     stored = row(held.id)
@@ -336,14 +336,14 @@ def test_a_worker_that_dies_before_the_answer_leaves_one_that_waits() -> None:
     assert status(held.id) == "sent"
 
 
-def test_a_worker_that_dies_before_the_content_leaves_one_that_is_sent_again_by_any_provider() -> None:
+def test_a_worker_that_dies_before_the_content_leaves_a_row_that_any_provider_may_send() -> None:
     held = in_doubt(doubted=False)
     assert rescue() == [held.id]
     assert (row(held.id)["evidence_until"], row(held.id)["bound_provider"]) == (None, None)
 
 
 @pytest.mark.parametrize("doubted", [False, True])
-def test_a_worker_that_dies_during_a_repetition_leaves_one_that_waits_as_before(*, doubted: bool) -> None:
+def test_a_worker_that_dies_during_a_repetition_leaves_a_row_that_still_waits(*, doubted: bool) -> None:
     again = replaying()
     until = row(again.id)["evidence_until"]
     if doubted:
@@ -354,7 +354,7 @@ def test_a_worker_that_dies_during_a_repetition_leaves_one_that_waits_as_before(
     assert (stored["status"], stored["evidence_until"], stored["next_attempt_at"]) == ("pending", until, until)
 
 
-def test_a_worker_that_hangs_until_the_time_is_over_leaves_one_that_fails_at_once() -> None:
+def test_a_worker_that_hangs_beyond_the_wait_leaves_a_row_that_fails_at_once() -> None:
     held = in_doubt()
     rows("UPDATE notifications SET doubt_until = now() - interval '1 second' WHERE id = %s", held.id)
     assert rescue() == [held.id]
@@ -364,7 +364,7 @@ def test_a_worker_that_hangs_until_the_time_is_over_leaves_one_that_fails_at_onc
 # Look-ups
 
 
-def test_a_provider_is_asked_about_what_it_may_have_taken_by_one_worker_at_a_time() -> None:
+def test_one_worker_at_a_time_asks_a_provider_about_unknown_outcomes() -> None:
     providers.report(PROVIDER, {"channel": "email"})
     held = awaiting()
     [asked] = look_ups.take(PROVIDER, 10)
@@ -373,7 +373,7 @@ def test_a_provider_is_asked_about_what_it_may_have_taken_by_one_worker_at_a_tim
     assert look_ups.take(PROVIDER, 10) == []
 
 
-def test_a_notification_is_asked_about_again_at_growing_intervals_until_it_waits_no_longer() -> None:
+def test_a_notification_is_looked_up_at_growing_intervals_during_its_wait() -> None:
     providers.report(PROVIDER, {"channel": "email"})
     held = awaiting()
     delays = []
@@ -391,7 +391,7 @@ def test_a_notification_is_asked_about_again_at_growing_intervals_until_it_waits
     assert rows("SELECT 1 FROM look_ups") == []
 
 
-def test_a_provider_that_does_not_answer_is_left_alone_for_a_while() -> None:
+def test_a_provider_that_does_not_answer_a_look_up_is_not_asked_for_a_while() -> None:
     providers.report(PROVIDER, {"channel": "email"})
     awaiting()
     look_ups.rest(PROVIDER, 60)

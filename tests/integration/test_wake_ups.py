@@ -85,7 +85,7 @@ def test_the_oldest_wake_up_message_is_the_head_of_the_queue() -> None:
 
 
 def test_notifications_for_a_full_queue_are_left_to_the_relay_until_there_is_room() -> None:
-    with configured(relay_watermark=2, ring_spread=1) as current:
+    with configured(relay_watermark=2, wake_up_spread=1) as current:
         wake_ups = WakeUpQueue(current)
     for id in (1, 2):
         assert wake_ups.left([("normal", 1)]) == set()
@@ -98,7 +98,7 @@ def test_notifications_for_a_full_queue_are_left_to_the_relay_until_there_is_roo
 
 
 def test_a_queue_far_above_the_watermark_takes_no_more_wake_up_messages() -> None:
-    with configured(relay_watermark=2, ring_spread=1) as current:
+    with configured(relay_watermark=2, wake_up_spread=1) as current:
         wake_ups = WakeUpQueue(current)
     for id in range(1, 7):
         wake_ups._enqueueing.submit(WakeUp([id], 0.0)).result(60)
@@ -107,7 +107,7 @@ def test_a_queue_far_above_the_watermark_takes_no_more_wake_up_messages() -> Non
 
 
 def test_lists_of_ids_grow_once_every_thread_has_work() -> None:
-    with configured(ring_spread=4) as current:
+    with configured(wake_up_spread=4) as current:
         wake_ups = WakeUpQueue(current)
     for first in (0, 10, 20):
         wake_ups._enqueueing.submit(WakeUp(list(range(first, first + 8)), 0.0)).result(60)
@@ -231,7 +231,7 @@ def test_a_quiet_client_passes_a_backlog_that_workers_have_fetched(
 ) -> None:
     monkeypatch.setattr(fairness, "DEPTH", 2)
     monkeypatch.setattr(fairness, "BURST", 2)
-    with configured(ring_spread=1) as current:
+    with configured(wake_up_spread=1) as current:
         wake_ups = WakeUpQueue(current)
     for first in (0, 10):
         wake_ups._enqueueing.submit(WakeUp(list(range(first, first + 10)), 0.0, "normal", 1)).result(60)
@@ -245,7 +245,7 @@ def test_a_quiet_client_passes_a_backlog_that_workers_have_fetched(
 def test_a_quiet_client_passes_a_backlog_that_another_process_enqueued(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fairness, "DEPTH", 4)
     monkeypatch.setattr(fairness, "BURST", 2)
-    with configured(ring_spread=1000) as current:
+    with configured(wake_up_spread=1000) as current:
         crowding, other = WakeUpQueue(current), WakeUpQueue(current)
     crowding._enqueueing.submit(WakeUp(list(range(10)), 0.0, "normal", 1)).result(60)
     other._enqueueing.submit(WakeUp([100], 0.0, "normal", 2)).result(60)
@@ -259,7 +259,7 @@ def test_submissions_soon_after_a_round_trip_for_several_share_the_next_round_tr
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("actors.queue.wake_up.REST", 60.0)
-    with configured(ring_spread=1) as current:
+    with configured(wake_up_spread=1) as current:
         wake_ups = WakeUpQueue(current)
     resting = mock.patch.object(wake_ups._closing, "wait", wraps=wake_ups._closing.wait)
     with mock.patch.object(broker, "enqueue_all", wraps=broker.enqueue_all) as trips, resting as rests:
@@ -273,7 +273,7 @@ def test_submissions_soon_after_a_round_trip_for_several_share_the_next_round_tr
 
 
 def test_no_pause_follows_a_round_trip_for_few_ids() -> None:
-    with configured(ring_spread=1) as current:
+    with configured(wake_up_spread=1) as current:
         wake_ups = WakeUpQueue(current)
     with mock.patch.object(wake_ups._closing, "wait") as rests:
         wake_ups._enqueueing.submit(WakeUp(range(SEVERAL - 1), 0.0)).result(60)
@@ -283,7 +283,7 @@ def test_no_pause_follows_a_round_trip_for_few_ids() -> None:
 
 def test_a_queue_depth_from_the_last_round_trip_is_not_queried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fairness, "DEPTH", 1)
-    with configured(ring_spread=1) as current:
+    with configured(wake_up_spread=1) as current:
         wake_ups = WakeUpQueue(current)
     with mock.patch.object(broker, "depths", wraps=broker.depths) as asked:
         monkeypatch.setattr("actors.queue.wake_up.TAKEN_WITHIN", 1e9)  # no queue can have become empty since

@@ -129,8 +129,10 @@ class Server:
             return False
         method, target, _ = words
         headers = {}
-        while header := stream.readline().decode().strip():
-            name, _, value = header.partition(": ")
+        while (header := stream.readline()) != b"\r\n":
+            if not header.endswith(b"\n"):  # The connection has ended.
+                return False
+            name, _, value = header.decode().strip().partition(": ")
             headers[name.lower()] = value
         left = int(headers.get("content-length", "0"))
         body = b""

@@ -10,6 +10,7 @@ import pytest
 
 from tests import embedded
 from tests.environment import configured
+from tests.servers.stock_dovecot import StockDovecot
 from tests.servers.stock_postfix import StockPostfix
 from tests.servers.stock_postgres import StockPostgres
 from tests.servers.stock_redis import StockRedis
@@ -42,6 +43,16 @@ def stock_postfix() -> Iterator[StockPostfix]:
         pytest.skip("only root can run Postfix")
     with ExitStack() as lasting:
         server = StockPostfix(lasting.enter_context(embedded.short_directory()))
+        lasting.callback(server.kill)
+        server.start()
+        yield server
+
+
+@pytest.fixture(scope="session")
+def stock_dovecot() -> Iterator[StockDovecot]:
+    """Dovecot with its default settings, where each test has a mailbox of its own."""
+    with ExitStack() as lasting:
+        server = StockDovecot(lasting.enter_context(embedded.short_directory()))
         lasting.callback(server.kill)
         server.start()
         yield server

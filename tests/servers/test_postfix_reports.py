@@ -6,19 +6,16 @@ import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests import bouncing, embedded
-from tests.client import NOTIFICATIONS
 from tests.eventually import eventually
+from tests.servers.report_places import RETURN, SENDER, UNKNOWN, Places
 from tests.servers.stock_postfix import StockPostfix
 from tests.smtp import Reply, SmtpServer
 from tests.system import System
 
-RETURN, SENDER = "bounces.example.net", "noreply@sender.example"
-UNKNOWN = Reply(550, "5.1.1 <gone@elsewhere.example>: Recipient address rejected: User unknown")
 # Mail for `elsewhere` goes to a server that refuses, that for the return path and for the sender to `notify bounces`.
 # What is refused for now is given up at once.
 SETTINGS = """transport_maps = inline:{{ {{ elsewhere.example = smtp:[127.0.0.1]:{elsewhere} }},
@@ -28,29 +25,6 @@ virtual_alias_maps = inline:{{ {{ team@lists.example = gone@elsewhere.example }}
 maximal_queue_lifetime = 0
 bounce_queue_lifetime = 1h
 """
-
-
-class Places:
-    """What a test needs: a server that refuses, and the system whose mails go through Postfix."""
-
-    def __init__(self, elsewhere: SmtpServer, system: System, postfix: StockPostfix) -> None:
-        self.elsewhere, self.system, self.postfix = elsewhere, system, postfix
-
-    def send(self, recipient: str, **more: object) -> int:
-        answer = self.system.client.post(
-            NOTIFICATIONS, {"type": "email", "recipient": recipient, "message": "Hello", **more}
-        )
-        assert answer.status == 201, answer
-        return int(answer.json["id"])
-
-    def suppressed(self) -> list[str]:
-        return [entry["address"] for entry in self.system.client.get("/api/suppressions").json["items"]]
-
-    def outcome(self, id: int) -> dict[str, Any]:
-        """Return a notification once a report about it has taken effect."""
-        told = lambda: self.system.client.notification(id)["deliveryEvidence"]  # noqa: E731
-        eventually(told, within=40, saying=lambda: self.system.logs() + self.postfix.log)
-        return dict(self.system.client.notification(id))
 
 
 @pytest.fixture(params=[{"return_path_domain": RETURN}, {}], ids=["return path", "envelope id"])
@@ -106,6 +80,6 @@ def test_the_recipient_of_an_expanded_alias_is_recognised(places: Places) -> Non
 def test_of_several_recipients_only_the_one_that_bounced_is_suppressed(places: Places) -> None:
     places.elsewhere.on("rcpt", UNKNOWN, to="gone@elsewhere.example", times=None)
     id = places.send("anna@example.com", cc=["gone@elsewhere.example"])
-    eventually(places.suppressed, within=40, saying=lambda: places.system.logs() + places.postfix.log)
+    eventually(places.suppressed, within=40, saying=lambda: places.system.logs() + places.mail_server.log)
     assert places.suppressed() == ["gone@elsewhere.example"]
     assert places.system.client.notification(id)["deliveryStatus"] == "unconfirmed"

@@ -45,7 +45,7 @@ def test_an_answer_is_complete_with_its_last_byte() -> None:
 
 def said(mailbox: Mailbox, *chunks: bytes) -> bytes:
     """Return the sink's replies to these writes, without its greeting."""
-    session, transport = Smtp(mailbox), mock.Mock()
+    session, transport = Smtp(mailbox, set()), mock.Mock()
     session.connection_made(transport)
     transport.reset_mock()
     for chunk in chunks:

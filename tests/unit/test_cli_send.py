@@ -1,4 +1,4 @@
-"""`notify send` for every channel: what it posts, and what it refuses before it asks the API."""
+"""`notify send` for every channel: its requests, and the usage errors before a request."""
 
 from __future__ import annotations
 

@@ -51,8 +51,8 @@ def test_the_root_holds_no_module_but_the_gunicorn_configuration() -> None:
     assert [path.name for path in ROOT.glob("*.py")] == ["gunicorn.conf.py"]
 
 
-# Modules that read the webhooks of providers.
-REPORTS = {"event", "reference", "stored_events", "providers"} | {
+# Modules that read the webhooks of providers, and make the tokens of mails.
+REPORTS = {"event", "reference", "stored_events", "tokens", "providers"} | {
     f"providers.{path.stem}" for path in (ROOT / "actors/reports/providers").glob("[a-z]*.py")
 }
 # Modules of `actors` that the API may load, beside actors.queue: what channels know of content and addresses.
@@ -60,7 +60,7 @@ CONTENT = {
     "actors.channels": {"addresses", "contract", "registry"},
     "actors.channels.email": {
         *("addresses", "attachments", "channel", "dkim", "document", "domains", "headers", "mail", "mailboxes", "mime"),
-        *("signer", "unsubscribing"),
+        *("identity", "signer", "unsubscribing"),
         *("domains.checking", "domains.comparing", "domains.keys", "domains.names", "domains.records"),
     },
     "actors.channels.sms": {"channel", "document", "numbers", "segments", "senders", "text"},

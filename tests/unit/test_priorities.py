@@ -89,15 +89,32 @@ def test_no_channel_takes_the_threads_of_another() -> None:
     assert [found.count(name) for name in ("high", "sms.high", "push.high")] == [4, 2, 2]
 
 
-def test_a_channel_whose_provider_hangs_leaves_threads_for_mails() -> None:
-    queue = PriorityQueue(threads=8, reserve=0, served=[*MAILS, "sms.normal", "push.normal"])
+def test_a_channel_whose_provider_hangs_leaves_threads_to_all_others() -> None:
+    queue = PriorityQueue(threads=8, reserve=0, served=[*MAILS, "sms.normal", "push.normal", "chat.normal"])
     for number in range(20):
         queue.put(item("sms.normal", number))
-    assert taken(queue, 8).count("sms.normal") == 2
+    assert taken(queue, 8).count("sms.normal") == 4
+    for name in ("push.normal", "chat.normal"):
+        for number in range(20):
+            queue.put(item(name, number))
+    found = taken(queue, 8)
+    assert [found.count(name) for name in ("sms.normal", "push.normal", "chat.normal")] == [0, 1, 1]
     for number in range(20):
         queue.put(item("normal", number))
 
-    assert taken(queue, 8).count("normal") == 6
+    assert taken(queue, 2).count("normal") == 2
+
+
+def test_all_other_channels_together_leave_a_thread_to_mails() -> None:
+    names = [f"{channel}.normal" for channel in ("sms", "push", "chat", "webhook")]
+    queue = PriorityQueue(threads=4, reserve=0, served=[*MAILS, *names])
+    for name in names:
+        for number in range(20):
+            queue.put(item(name, number))
+    assert len([name for name in taken(queue, 8) if name]) == 3
+    queue.put(item("normal"))
+
+    assert taken(queue, 1) == ["normal"]
 
 
 def test_a_process_that_serves_one_channel_alone_gives_it_all_threads() -> None:

@@ -36,7 +36,7 @@ def test_the_example_url_of_an_error_message_is_accepted(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", sorted(FORMS))
-def test_without_a_number_100_requests_are_made_at_a_time(kind: str) -> None:
+def test_a_push_account_allows_100_requests_at_a_time_by_default(kind: str) -> None:
     assert read({"PROVIDER_APP": FORMS[kind]}).named_providers[0].connections == CONNECTIONS
 
 

@@ -108,6 +108,8 @@ def test_the_class_follows_from_the_code_and_the_words(code: str | None, text: s
 
 def test_the_code_of_the_reply_overrides_a_general_status() -> None:
     assert [e.code for e in reading.events(dsn(group(status="5.0.0", said=UNKNOWN), to=PATH))] == ["5.1.1"]
+    given_up = group(status="5.0.0", said="450 4.2.0 Try again: retry timeout exceeded")
+    assert [(e.code, e.bounce_class) for e in reading.events(dsn(given_up, to=PATH))] == [("4.2.0", "soft")]
 
 
 @pytest.mark.parametrize("recipient", ["ann@example.com", "redacted-1234@example.com", ""])

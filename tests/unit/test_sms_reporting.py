@@ -34,7 +34,7 @@ def form(kind: str, text: Text) -> dict[str, str]:
     return dict(parse_qsl(APIS[kind].request(text, account).body.decode(), strict_parsing=True))
 
 
-def test_twilio_is_told_where_reports_go_with_a_token_of_the_notification() -> None:
+def test_twilio_gets_a_status_callback_url_with_the_token_of_the_notification() -> None:
     sent = form("twilio", marked(f"{URLS['twilio']}&reports=auth-token"))
 
     place, _, query = sent["StatusCallback"].partition("?")
@@ -42,7 +42,7 @@ def test_twilio_is_told_where_reports_go_with_a_token_of_the_notification() -> N
     assert tokens.notification_of(parse_qs(query)["notify_token"][0], KEYS) == 5
 
 
-def test_the_address_has_the_secret_that_requests_must_have() -> None:
+def test_the_status_callback_url_contains_the_required_secret() -> None:
     text = marked(f"{URLS['twilio']}&reports=auth-token&reports_secret=a-secret-of-16-or-more,old-secret-of-16-or-more")
 
     assert parse_qs(urlsplit(text.report_url).query)["secret"] == ["a-secret-of-16-or-more"]
@@ -58,9 +58,7 @@ def test_the_address_has_the_secret_that_requests_must_have() -> None:
     ],
     ids=["without reports", "without PUBLIC_URL", "of this machine", "by name of this machine"],
 )
-def test_twilio_is_told_no_address_that_it_cannot_reach_or_that_takes_nothing(
-    account: str, public: PublicSettings
-) -> None:
+def test_twilio_gets_no_status_callback_url_that_is_unreachable_or_unused(account: str, public: PublicSettings) -> None:
     assert "StatusCallback" not in form("twilio", marked(account, public))
 
 

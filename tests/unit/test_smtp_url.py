@@ -52,7 +52,7 @@ def test_an_invalid_number_of_connections_is_refused_with_the_range(given: str) 
 @pytest.mark.parametrize("option", ["connection=5", "Connections=5", "starttls=off&pool=5", "tls"])
 def test_an_unknown_option_is_refused_with_the_known_ones(option: str) -> None:
     assert said(f"smtp://h?{option}").endswith(
-        ": use starttls, ca, dkim, dsn, return_path, connections, rate, priority, weight, from or reports"
+        ": use starttls, ca, dkim, dsn, return_path, connections, rate, daily, priority, weight, from or reports"
     )
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from actors.channels.email.answers import Reply
 from actors.channels.email.mailboxes import Mailbox
+from actors.channels.email.refusals import concerns_us
 from actors.reports.bounce_class import bounce_class, code_in
 from db.records import Attempt, Claimed
 
@@ -35,4 +37,5 @@ class MailSenders:
         code = attempt.enhanced_code or code_in(text)
         if attempt.outcome not in ("refused", "provider-down") or code is None or not code.startswith("5.7."):
             return False
-        return bounce_class(code, text) == "sender"
+        reply = Reply(attempt.reply_code or 550, code, text)
+        return bounce_class(code, text) == "sender" and not concerns_us(attempt.phase or "", reply)

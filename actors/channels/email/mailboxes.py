@@ -128,6 +128,17 @@ def _in_ascii(domain: str) -> str:
     return idna.encode(domain, uts46=True).decode()
 
 
+def ascii_domain(address: str) -> str:
+    """Return the domain of an address in lower case and in ASCII; as it is written if that is not possible."""
+    domain = address.rpartition("@")[2]
+    if not domain.isascii():
+        try:
+            domain = _in_ascii(domain)
+        except ValueError:
+            return domain
+    return domain.lower()
+
+
 def unquoted(address: str) -> str:
     """Return an address without the quotes that its local part does not need.
 

@@ -125,6 +125,11 @@ def concerns_this_mail(refusal: Undelivered) -> bool:
     return (subject == "7" or reply.code in _MAILBOX) and not _ABOUT_CLIENT.search(words)
 
 
+def concerns_us(phase: str, reply: Reply) -> bool:
+    """Return whether a refusal is about our account or our rate, and not about one mail or its sender."""
+    return _about_us(phase, reply, plain(reply.text)) is not None
+
+
 def says_too_many(refusal: Undelivered) -> bool:
     """Return whether a reply says in words, and not by its code alone, that we send too much at once."""
     code, text = refusal.receipt.reply_code, plain(refusal.receipt.text)

@@ -14,6 +14,7 @@ from actors.channels import (
     Undelivered,
 )
 from actors.channels.connections import Connections
+from actors.channels.email.domain_limits import of_provider as domain_limits
 from actors.channels.email.identity import Identities
 from actors.channels.email.mail import Mail, compose
 from actors.channels.email.mail_senders import MailSenders
@@ -58,6 +59,8 @@ class SmtpProvider:
         self.limits = Connections(provider.connections, lease, rate)
         if not isinstance(provider.account, SmtpServer):
             raise TypeError(f"the provider {provider.name} is no mail server")
+        self.shaping = domain_limits(settings, provider, self.limits, lease)
+        self.ready = self.shaping.ready  # called for each mail
         self._server = provider.account
         self._identities = identities and identities.through(self._server.return_path)
         self._reported_by = provider.reports.kind if provider.reports else ""
@@ -80,15 +83,12 @@ class SmtpProvider:
         now = time.monotonic()
         self.stopping.sending, self.stopping.answers = now + self.settings.process.shutdown_grace, now + LAST_ANSWER
 
-    def ready(self, notification: Claimed) -> bool:
-        """Return True: all mails go to the same server."""
-        return True
-
     async def start(self) -> None:
         """Lease this process's share of the connections."""
         await self.limits.start()
 
     async def close(self) -> None:
+        await self.shaping.close()
         await self.limits.stop()
 
     async def connect(self, limit: float) -> Connection:

@@ -19,6 +19,7 @@ from actors.channels import (
     printable,
 )
 from actors.channels.email.answers import Reply
+from actors.channels.email.domain_limits import recipients_of
 from actors.channels.email.hard_bounce import note_hard_bounce
 from actors.channels.email.mail import Mail
 from actors.channels.email.refusals import concerns_this_mail, judge
@@ -49,44 +50,49 @@ class SmtpSender:
             mail = self._pipelined[1]
         else:
             mail = await self._email.composed(notification, contents) if contents else self._email.compose(notification)
-        limit = time.monotonic() + self._email.send_limit
+        begun = time.monotonic()
+        limit = begun + self._email.send_limit
         connection = await self._ready(mail, limit)
         try:
             receipt = await self._converse(connection, mail, limit, begin, next_notification)
-        except Throttled:
-            if connection.reused:  # Perhaps the limit is that of this connection only.
+        except Throttled as throttled:
+            # Perhaps the limit is that of this connection only.
+            if connection.reused and throttled.retry_after is None:
                 await self._drop(connection)
             raise
         except Undelivered as refusal:
             if not connection.reused or concerns_this_mail(refusal) or not self._email.try_anew:
-                note_hard_bounce(notification, refusal)
-                raise
+                raise self._judged(notification, refusal, begun) from None
             # Perhaps the server accepts no more mails over one connection; try a new one.
             await self._drop(connection)
             carried = connection.mails - 1
-            receipt = await self._send_anew(carried, notification, mail, limit, begin, next_notification)
+            try:
+                receipt = await self._send_anew(carried, mail, limit, begin, next_notification)
+            except Undelivered as again:
+                raise self._judged(notification, again, begun) from None
         self._email.limits.took()
+        self._email.shaping.took(notification)
         return receipt
 
     async def hang_up(self) -> None:
         if self._connection is not None:
             await self._drop(self._connection)
 
-    async def _send_anew(  # noqa: PLR0913, PLR0917
-        self,
-        carried: int,
-        notification: Claimed,
-        mail: Mail,
-        limit: float,
-        begin: Begin,
-        next_notification: Claimed | None,
+    def _judged(self, notification: Claimed, refusal: Undelivered, begun: float) -> Undelivered:
+        """Return a refusal with what it means for the mailbox of the recipient, or for the recipient's domain."""
+        if isinstance(refusal, Throttled):
+            return refusal
+        note_hard_bounce(notification, refusal)
+        return self._email.shaping.judged(refusal, recipients_of(notification), begun)
+
+    async def _send_anew(
+        self, carried: int, mail: Mail, limit: float, begin: Begin, next_notification: Claimed | None
     ) -> Receipt:
         """Send a mail over a new connection after one that had `carried` that many mails refused it."""
         try:
             receipt = await self._converse(await self._ready(mail, limit), mail, limit, begin, next_notification)
-        except Undelivered as refusal:
+        except Undelivered:
             self._email.tried_anew(in_vain=True)
-            note_hard_bounce(notification, refusal)
             raise
         self._email.tried_anew(in_vain=False)
         self._email.limits.own.spent(carried, time.monotonic())
@@ -109,9 +115,11 @@ class SmtpSender:
             if not (connection.reused and drop.phase == "mail"):
                 raise _undelivered(drop) from None
             return await self._converse(await self._ready(mail, limit), mail, limit, begin, next_notification)
-        except Throttled:
-            self._email.limits.throttled(begun)
-            raise
+        except Throttled as throttled:
+            judged = self._email.shaping.judged(throttled, mail.recipients, begun)
+            if judged is throttled:
+                self._email.limits.throttled(begun)
+            raise judged from None
         return Receipt("content", reply.code, reply.enhanced_code, reply.text)
 
     def _follower(self, connection: Connection, next_notification: Claimed | None) -> Mail | None:

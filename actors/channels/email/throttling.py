@@ -87,6 +87,15 @@ def names_too_many(words: str) -> bool:
     return bool(_AT_ONCE.search(words)) and not _is_another_matter(words)
 
 
+# What 4.7.x is also used for: the proofs of a sender's domain, names of hosts, encryption.
+_PROOFS = any_of(r"\b(?:spf|dkim|dmarc|arc|dns|ptr|rdns|tls|reverse|resolve|lookup|auth\w*|verif\w+)\b")
+
+
+def speaks_of_another_matter(words: str) -> bool:
+    """Return whether the words of a 4xx say that it is about a recipient, the content, greylisting or a proof."""
+    return _is_another_matter(words) or bool(_OF_CONTENT.search(words) or _PROOFS.search(words))
+
+
 def _is_another_matter(words: str) -> bool:
     if any(other.search(words) for other in (TOO_MANY_ERRORS, GREYLISTED, _OF_RECIPIENT)):
         return True

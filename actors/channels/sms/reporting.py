@@ -1,4 +1,4 @@
-"""What makes the reports about a text message recognisable: its token, and the address that Twilio calls."""
+"""Marks of a text message by which reports about it are recognised: its token, and the URL that Twilio calls."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Reporting(NamedTuple):
 
     @classmethod
     def of(cls, config: Provider, public: PublicSettings, identities: Identities | None) -> Reporting | None:
-        """Return what marks the messages of a provider; None without keys.
+        """Return the maker of the marks for messages of a provider; None without keys.
 
         The URL is that of POST /api/reports/{provider}, which takes requests only for a provider with the option
         `reports`. Twilio refuses messages with an address that it cannot reach.

@@ -39,7 +39,7 @@ def measure(text: str) -> Segments:
 
 
 def outside_gsm(text: str, most: int) -> list[str]:
-    """Return the first characters that GSM-7 does not have, each once, and at most so many."""
+    """Return the first characters that GSM-7 does not have, each once, and at most this many."""
     return list(islice(dict.fromkeys(character for character in text if character not in _GSM), most))
 
 

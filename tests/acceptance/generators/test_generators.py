@@ -19,11 +19,12 @@ from tests.keys import key
 
 pytestmark = pytest.mark.long
 
-# openapi-generator says so of every document of OpenAPI 3.1, of every API with a field `type`, of a named array
-# (FinalStatuses), and of a choice of an object, a boolean and null (`unsubscribe` of Notification).
-FORESEEN = re.compile(
-    r"3\.1 support is still in beta|type \(reserved word\) cannot|Failed to get the schema name: null"
-)
+# openapi-generator says so of every document of OpenAPI 3.1, and of every API with a parameter `type`, a word of Go.
+# (The "model" that it renames is the type of the same parameter, of which it makes no file.)
+FORESEEN = re.compile(r"3\.1 support is still in beta|type \(reserved word\) cannot")
+# And of a named array whose items have no name. FinalStatuses is one, because openapi-python-client makes one type of
+# it instead of four. Its items cannot be named: they share values with Status, and in Go each value is one constant.
+OF_AN_ARRAY = "Failed to get the schema name: null"
 # It makes no function for a report, which is a mail or what a provider sends.
 NOT_JSON = {
     "WARNING parsing POST /api/reports within operation. Endpoint will not be generated.",
@@ -113,7 +114,9 @@ def test_openapi_generator_makes_a_client_for_go_that_works(document: Path, send
     said = run(*generate, cwd=document.parent)
 
     warnings = [line for line in said.splitlines() if "WARN" in line or "ERROR" in line]
-    assert [line for line in warnings if not FORESEEN.search(line)] == []
+    unforeseen = [line for line in warnings if not FORESEEN.search(line)]
+    assert len(unforeseen) <= 1
+    assert all(OF_AN_ARRAY in line for line in unforeseen)
     client = document.parent / "client"
     (client / "program").mkdir()
     shutil.copy(HERE / "programs" / "openapi_generator.go", client / "program" / "main.go")

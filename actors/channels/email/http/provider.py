@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from actors.channels import Receipt, Undelivered, printable
+from actors.channels.email.domain_limits import of_provider as domain_limits
 from actors.channels.email.http import brevo, mailgun, postmark, resend, searching, sendgrid, ses
 from actors.channels.email.http.outgoing import Outgoing
 from actors.channels.email.http.searching import Search
@@ -65,6 +66,7 @@ class HttpMailProvider(HttpProvider):
         identities: Identities | None = None,
     ) -> None:
         super().__init__(provider, settings, lease, rate, self._posting, context, timeout)
+        self.shaping = domain_limits(settings, provider, self.limits, lease)
         self._identities = identities
         self.api = APIS[self.account.kind]
         self.evidence_sources = EvidenceSources(
@@ -75,6 +77,14 @@ class HttpMailProvider(HttpProvider):
         own = f"the option from of {self.account.variable}"
         self.own_sender = mail_from(provider.sender, own) if provider.sender else mail_from(settings.smtp.sender)
         self.from_domains = MailSenders(self.own_sender.domain)
+
+    def ready(self, notification: Claimed) -> bool:
+        """Return whether the domains of its recipients take it now."""
+        return self.shaping.ready(notification)
+
+    async def close(self) -> None:
+        await self.shaping.close()
+        await super().close()
 
     def outgoing(self, notification: Claimed, contents: Sequence[bytes]) -> Outgoing:
         leave = url(notification.id, self.settings.public) if notification.mail else None
