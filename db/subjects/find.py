@@ -15,6 +15,7 @@ from db.subjects.words import words
 
 SPANS_READ = 30  # spans that a page reads, at most
 FILTERS_READ = 20_000  # filters that a page looks at, at most
+AT_ONCE = 100  # notifications that one statement reads
 WORDS = 8  # words that are looked up in the filters, the longest ones; all are compared with the subjects
 # Ids grow with time, but not exactly: of two requests at the same moment, the later one may get the lower id.
 SLACK = 10 * SPAN
@@ -32,8 +33,7 @@ def page(client: int, wanted: frozenset[str], filters: Mapping[str, Any], after:
         if span < lowest // SPAN:
             break
         if is_read:
-            ids = _matching(client, wanted, span, below)
-            found += reports.among(client, ids, filters)
+            found += _rows(client, _matching(client, wanted, span, below), filters, limit + 1 - len(found))
             read += 1
         if len(found) > limit:
             last = found[limit - 1]
@@ -94,12 +94,22 @@ def _promising(client: int, wanted: frozenset[str], first: int, last: int) -> li
     return [span for (span,) in found]
 
 
-def _matching(client: int, wanted: frozenset[str], span: int, below: int) -> Sequence[int]:
+def _matching(client: int, wanted: frozenset[str], span: int, below: int) -> list[int]:
     found = rows(
         f"SELECT id, subject FROM {VIEW} AS n WHERE id >= %s AND id < %s AND client_id = %s",
         *(span * SPAN, min(below, (span + 1) * SPAN), client),
     )
-    return [id for id, subject in found if wanted <= words(subject)]
+    return sorted((id for id, subject in found if wanted <= words(subject)), reverse=True)
+
+
+def _rows(client: int, ids: Sequence[int], filters: Mapping[str, Any], most: int) -> list[Row]:
+    """Return the first of these notifications that match `filters`: at least `most`, or all."""
+    found: list[Row] = []
+    for first in range(0, len(ids), AT_ONCE):
+        found += reports.among(client, ids[first : first + AT_ONCE], filters)
+        if len(found) >= most:
+            break
+    return found
 
 
 def _newest(below: int) -> int:

@@ -63,9 +63,14 @@ def test_no_page_has_a_banner_while_nothing_is_wrong(api: Api) -> None:
         eventually(lambda path=path: 'class="banner"' not in person.get(path).html)  # type: ignore[misc]
 
 
+EXHAUSTED = f"""INSERT INTO providers (name, config, exhausted_until)
+    VALUES ('{SERVER}', jsonb_build_object('channel', 'email', 'daily', 500), now() + interval '1 hour')"""
+
+
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
+        (EXHAUSTED, f"The daily limit of {SERVER} is reached"),
         (f"INSERT INTO providers (name, opened_at, reason, probe_after, wait) VALUES ('{SERVER}', now(), '421 <busy>',"
          " now(), 5)", f"{SERVER} is down"),
         ("INSERT INTO pauses (kind, name) VALUES ('channel', 'email')", "The channel email is paused"),
@@ -74,7 +79,7 @@ def test_no_page_has_a_banner_while_nothing_is_wrong(api: Api) -> None:
         ("DELETE FROM workers", "No worker is alive"),
         ("UPDATE workers SET seen_at = now() - interval '1 day'", "No worker is alive"),
     ],
-    ids=["breaker", "channel", "client", "disabled", "no worker", "silent worker"],
+    ids=["daily limit", "breaker", "channel", "client", "disabled", "no worker", "silent worker"],
 )  # fmt: skip
 def test_every_page_says_what_is_wrong(api: Api, wrong: str, words: str) -> None:
     person = visitor(api)
@@ -153,6 +158,25 @@ def test_a_notification_limited_to_a_provider_shows_which_one_it_waits_for(api: 
     )
     assert f"It {said} , since" in why(visitor(api), id)
     assert "our rate" not in why(visitor(api), id)
+
+
+def test_a_throttled_notification_says_why(api: Api) -> None:
+    id = due(api)
+    api.sql.rows(
+        "UPDATE notifications SET throttled_since = now(), last_error = 'waits because a.example takes no more now'"
+        " WHERE id = %s RETURNING 1",
+        id,
+    )
+    assert ": waits because a.example takes no more now" in why(visitor(api), id)
+
+
+def test_a_daily_limit_that_is_reached_says_when_it_is_free_again(api: Api) -> None:
+    id, other = due(api), due(api, kind="sms")
+    api.sql.rows(f"{EXHAUSTED} RETURNING 1")
+    assert f"The daily limit of {SERVER} is reached (500 in 24 hours). It is free again at" in why(visitor(api), id)
+    assert "daily limit" not in why(visitor(api), other)
+    api.sql.rows("UPDATE providers SET exhausted_until = now() RETURNING 1")
+    assert "daily limit" not in why(visitor(api), id)
 
 
 def test_a_final_notification_does_not_wait(api: Api) -> None:

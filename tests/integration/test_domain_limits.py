@@ -136,6 +136,19 @@ def test_a_message_does_not_wait_for_its_mails_to_a_slow_domain(make: Make, smtp
     assert attempts(ids)["sent"] == len(smtp_server.mails)
 
 
+def test_a_message_ends_before_its_mails_that_wait_for_a_moment(
+    make: Make, smtp_server: SmtpServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("actors.channels.email.domain_limits.SOON", 60.0)
+    process = make("slow.example=1/s")
+    ids = accept(50, "slow.example", *OTHERS)
+
+    deliver(process, ids)
+
+    assert process.mails.waiting > 0
+    assert len(smtp_server.mails) - len(taken(smtp_server, "slow.example")) == 40
+
+
 def test_mails_that_wait_are_due_no_faster_than_the_domain_takes_them(make: Make) -> None:
     process = make("slow.example=10/s")
     ids = accept(200, "slow.example")
@@ -182,6 +195,7 @@ def test_copies_count_for_their_domains_too(make: Make, smtp_server: SmtpServer)
 
     times = [mail.at for mail in smtp_server.mails]
     assert len(times) == 8
+    assert most_within(1.0, times) <= 4
     assert times[-1] - times[0] >= 2.5
 
 
