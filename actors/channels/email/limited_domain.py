@@ -88,7 +88,7 @@ class LimitedDomain:
         gap = self._speed.gap if self._speed is not None else 0.0
         return min(self.limit.rate or inf, at_once / max(seconds, gap))
 
-    def wait(self, ahead: int, now: float) -> float:
-        """Return the seconds until a mail may begin that has `ahead` others before it."""
+    def wait(self, earlier: int, now: float) -> float:
+        """Return the seconds until a mail may begin that has `earlier` others before it."""
         held = self._speed.pause(now) if self._speed is not None else 0.0
-        return held + ahead / self.per_second(now)
+        return held + earlier / self.per_second(now)
