@@ -82,17 +82,17 @@ class DomainLimits:
         return any(domain in self._limited for domain in _domains(notification))
 
     def late(self, notifications: Iterable[Claimed]) -> Mapping[int, str]:
-        now, earlier, found = time.monotonic(), Counter[str](), dict[int, str]()
+        now, before, found = time.monotonic(), Counter[str](), dict[int, str]()
         for domain in [domain for domain, one in self._limited.items() if one.is_over(now)]:
             del self._limited[domain]
         for notification in notifications:
             limits = self._of(notification)
-            waits = {domain: one.wait(earlier[domain], now) for domain, one in limits.items()}
+            waits = {domain: one.wait(before[domain], now) for domain, one in limits.items()}
             slowest = max(waits, key=lambda domain: waits[domain], default="")
             if slowest and waits[slowest] > SOON:
                 found[notification.id] = slowest
             else:
-                earlier.update(limits.keys())
+                before.update(limits.keys())
         return found
 
     async def book(self, group: str, rank: int, count: int) -> Booking:
