@@ -45,8 +45,7 @@ def smtp(stack: ExitStack, _store: Settings) -> Stage:
     servers = [stack.enter_context(SmtpServer()) for _ in range(2)]
     network = stack.enter_context(CuttingProxy(servers[0].port))
     urls = {
-        # One connection: beside others, one that is cut at its greeting is taken for a limit of the server, which is slow.
-        "provider_a": f"smtp://127.0.0.1:{network.port}?starttls=off&priority=1&connections=1",
+        "provider_a": f"smtp://127.0.0.1:{network.port}?starttls=off&priority=1",
         "provider_b": f"{servers[1].url}?starttls=off&priority=2",
     }
 
