@@ -54,7 +54,8 @@ class Breaker:
     @property
     def usable(self) -> bool:
         """True if the provider works as far as known, has not used up its day, and is not switched off."""
-        return self._state.enabled and not (self._state.open or self.exhausted)
+        state = self._state
+        return state.enabled and not state.open and not (state.exhausted or (self.daily is not None and self.exhausted))
 
     @property
     def exhausted(self) -> bool:

@@ -87,9 +87,9 @@ class Claiming:
         for job in jobs:
             if not job.notification.sandbox:
                 to = self._queue_of(job, first, tested, probe)
-                queued.setdefault(await self._domains.route(job, to, self._routers[job.notification.type]), []).append(
-                    job
-                )
+                if self._domains.known:
+                    to = await self._domains.route(job, to, self._routers[job.notification.type])
+                queued.setdefault(to, []).append(job)
         return queued
 
     def _queue_of(

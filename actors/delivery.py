@@ -61,7 +61,8 @@ class Delivery:
         access: ProviderAccess | None = None,
     ) -> None:
         self._settings, self._claim_store, self._sandbox = current, claim_store, providers.sandbox
-        self._attempts, self.access = Attempts(current, worker, claim_store), access or ProviderAccess()
+        self._attempts = Attempts(current, worker, claim_store)
+        self.access = ProviderAccess() if access is None else access
         self.stopping = threading.Event()
         self.alive_at = time.monotonic()  # when the last heartbeat was recorded
         self._doubtful_before = float("-inf")  # time.monotonic(); others may have taken over what was claimed before it
@@ -134,7 +135,7 @@ class Delivery:
                 next_notification,
                 patient=patient,
                 elsewhere=partial(self._goes_on, job),
-                evidence_wait=job.queue.sources.wait(self._settings.delivery.uncertain_wait),
+                evidence_wait=self._evidence_wait(job) if job.notification.on_uncertain == "hold" else None,
             )
         except Throttled:  # A provider that says so is up.
             await breaker.heard(down=False, probe=job.probe, reason="")
@@ -144,6 +145,9 @@ class Delivery:
             raise
         finally:
             job.tried = True
+
+    def _evidence_wait(self, job: Job) -> float | None:
+        return job.queue.sources.wait(self._settings.delivery.uncertain_wait)
 
     def _goes_on(self, job: Job, attempt: Attempt) -> bool:
         """Return whether a job that was not taken goes on elsewhere or later, and the attempt does not count."""
@@ -226,7 +230,7 @@ class Delivery:
     def _must_hand_back(self, job: Job) -> bool:
         now, batch, queue, one = time.monotonic(), job.batch, job.queue, job.notification
         held_up = not (queue.breaker.usable or job.probe) or not self.routers[one.type].may_use(queue, one)
-        held_up |= belongs_elsewhere(job) or self.refused_domains.holds(job)
+        held_up |= (one.bound_provider is not None and belongs_elsewhere(job)) or self.refused_domains.holds(job)
         # Other workers take over from one without heartbeats, so it must stop sending before that. If its process or
         # machine stood still in between, it must not continue.
         doubtful = self.silent(now - self.alive_at) or batch.asked_at < self._doubtful_before

@@ -11,27 +11,21 @@ class ProviderAccess:
     """The lists of all clients that have one. Upkeep's thread calls `refresh`; any thread may ask."""
 
     def __init__(self) -> None:
-        self._lists: Mapping[int, Mapping[str, Collection[str]]] = {}
+        self.lists: Mapping[int, Mapping[str, Collection[str]]] = {}  # by client and channel
 
     def refresh(self) -> None:
         """Read the lists from the database. Call within `connection()`."""
-        self._lists = {
+        self.lists = {
             one.id: {channel: frozenset(names) for channel, names in one.providers.items()}
             for one in provider_access.listed()
         }
 
-    def __bool__(self) -> bool:
-        """Return whether any client has a list."""
-        return bool(self._lists)
-
     def of(self, client_id: int, channel: str) -> Collection[str] | None:
         """Return the names of the providers that a client may use for a channel, or None if it may use all."""
-        lists = self._lists.get(client_id)
+        lists = self.lists.get(client_id)
         return None if lists is None else lists.get(channel)
 
     def allows(self, client_id: int, channel: str, provider: str) -> bool:
         """Return whether a client may use a provider."""
-        if client_id not in self._lists:
-            return True
         allowed = self.of(client_id, channel)
         return allowed is None or provider in allowed

@@ -11,7 +11,7 @@ from actors.counters import counters
 from actors.queue import wake_up
 from actors.queue.broker import get_broker
 from actors.queue.fairness import Fairness, possible_priorities
-from actors.queue.priorities import PRIORITIES, Depth
+from actors.queue.priorities import PRIORITIES, Depth, Priority
 from actors.queue.wake_up import messages
 from actors.routing import Router
 from db import workers
@@ -36,7 +36,7 @@ class Relay:
         self._settings, self._threads, self._routers, self._ending = settings, threads, routers, ending
         self._priorities = [one for one in PRIORITIES.values() if one.channel in routers]
         self._fairness = Fairness()
-        self._crowded = False  # True if a queue had no room in the last pass
+        self._crowded: list[Priority] = []  # those whose queue had no room left in the last pass
 
     def share_out(self) -> None:
         """Decide how many notifications of each channel this worker may enqueue in this round, by its breakers."""
@@ -49,29 +49,33 @@ class Relay:
 
     def run(self) -> None:
         """Enqueue the due rows of every priority, as far as the queues have room. Raises redis.RedisError."""
-        depths = get_broker().depths()
-        self._crowded = False
-        for priority in self._priorities:
-            share = self._shares[priority.channel]
-            self._shares[priority.channel] -= self._top_up(priority.name, depths, share)
+        self._pass(self._priorities)
 
     def continue_until(self, until: float) -> None:
-        """Relay again within the round while more rows are due than the queues may hold."""
+        """Relay again within the round, for the priorities of which more rows are due than their queues may hold."""
         pause = self._settings.delivery.upkeep_interval / RELAYS
         while self._crowded and time.monotonic() + pause < until and not self._ending.wait(pause):
-            self.run()
+            self._pass(self._crowded)
 
-    def _top_up(self, priority: str, depths: Mapping[str, Depth], share: int) -> int:
+    def _pass(self, priorities: Sequence[Priority]) -> None:
+        depths = get_broker().depths()
+        self._crowded = []
+        for priority in priorities:
+            share = self._shares[priority.channel]
+            self._shares[priority.channel] -= self._top_up(priority, depths, share)
+
+    def _top_up(self, priority: Priority, depths: Mapping[str, Depth], share: int) -> int:
         """Enqueue due rows of a priority, up to `share` rows and the watermark; return how many."""
-        room, enqueued = self._settings.queue.relay_watermark - depths[priority].waiting, 0
+        room, enqueued = self._settings.queue.relay_watermark - depths[priority.name].waiting, 0
         # Paused rows take no room in the queue, so bound the time too: the heartbeat must not be late.
         until = time.monotonic() + self._settings.delivery.worker_timeout / 6
         while room > 0 and share > enqueued and time.monotonic() < until and not self._ending.is_set():
-            met, due, sent = self._enqueue_due(priority, min(BATCH, share - enqueued), depths)
+            met, due, sent = self._enqueue_due(priority.name, min(BATCH, share - enqueued), depths)
             if not met:
                 break
             room, enqueued = room - sent, enqueued + due
-        self._crowded |= room <= 0
+        if room <= 0:
+            self._crowded.append(priority)
         return enqueued
 
     def _enqueue_due(self, priority: str, most: int, depths: Mapping[str, Depth]) -> tuple[int, int, int]:

@@ -53,7 +53,9 @@ class Router:
 
     def may_use(self, queue: ProviderQueue, notification: Claimed) -> bool:
         """Return whether a provider can reach the recipient of a notification, and the client may use it."""
-        return queue.reaches(notification.recipient) and self.allows(queue, notification.client_id)
+        if self._access.lists and not self.allows(queue, notification.client_id):
+            return False
+        return queue.reaches(notification.recipient)
 
     def allows(self, queue: ProviderQueue, client_id: int) -> bool:
         """Return whether a client may use a provider."""
@@ -62,7 +64,7 @@ class Router:
     @property
     def restricts(self) -> bool:
         """Return whether any client may not use all providers."""
-        return bool(self._access)
+        return bool(self._access.lists)
 
     def missing(self, notification: Claimed) -> str:
         """Return what a notification waits for that no provider may send."""

@@ -36,7 +36,7 @@ class Mail(NamedTuple):
     @property
     def return_path(self) -> str:
         """The sender of the envelope."""
-        return (self.identity and self.identity.return_path) or self.sender
+        return self.identity.return_path if self.identity and self.identity.domain else self.sender
 
 
 def compose(
