@@ -55,12 +55,14 @@ class Breaker:
     def usable(self) -> bool:
         """True if the provider works as far as known, has not used up its day, and is not switched off."""
         state = self._state
-        return state.enabled and not state.open and not (state.exhausted or (self.daily is not None and self.exhausted))
+        return state.enabled and not state.open and not ((state.exhausted or self.daily) and self.exhausted)
 
     @property
     def exhausted(self) -> bool:
         """True if the daily limit of the provider is used up."""
-        return self._state.exhausted or (self.daily is not None and self.daily.exhausted_for > 0)
+        if self.daily is None:
+            return self._state.exhausted
+        return not self.daily.reserved and (self._state.exhausted or self.daily.exhausted_for > 0)
 
     @property
     def readiness(self) -> float:

@@ -218,7 +218,11 @@ def _begin_at_zero(current: settings.Settings) -> None:
     for state in ("open", "closed"):
         _ = metrics.breaker[state]
     for provider in current.providers:
-        _ = metrics.failovers[provider.name]
+        _ = (
+            metrics.failovers[provider.name],
+            metrics.domain_throttles[provider.name],
+            metrics.domain_waits[provider.name],
+        )
     for action in ("rescued", "relayed", "replayed", "unproved", "parked", "expired", "suppressed", "released"):
         _ = metrics.upkeep[action]
     for family, values in (

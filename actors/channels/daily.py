@@ -100,8 +100,13 @@ class DailyLimit:
         self.changed = False  # the counts, since they were last recorded
 
     @property
+    def reserved(self) -> int:
+        """Number of notifications that this process may send whatever the others have used."""
+        return max(0, self._left)
+
+    @property
     def exhausted_for(self) -> float:
-        """Seconds for which nothing may be sent; 0.0 if something may."""
+        """Seconds for which nothing more is to be had; 0.0 if something is."""
         return max(0.0, self._until - time.time())
 
     def pause(self, now: float) -> float:

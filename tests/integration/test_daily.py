@@ -6,14 +6,17 @@ import asyncio
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from uuid import uuid4
 
 import pytest
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from actors.breaker import Breaker
 from actors.channels.daily import QUARTER, DailyLimit
 from actors.channels.rate import SharedRate
+from settings import read
 
 NAMESPACE = "notify:test"
 KEY = f"{NAMESPACE}:daily:mail"
@@ -59,6 +62,24 @@ def test_all_processes_together_use_exactly_the_limit(client: redis.Redis, limit
 
     assert all(DAY < one.exhausted_for <= DAY + QUARTER for one in limits)
     assert begun([shared(client, limit)]) == 0
+
+
+def test_a_process_may_send_what_it_has_reserved_when_nothing_else_is_left(client: redis.Redis) -> None:
+    client.set(KEY, json.dumps({str(int(time.time() // QUARTER)): 249}))
+    limit = shared(client, 250)
+    breaker = Breaker(read({}), "mail", uuid4())
+    breaker.daily = limit
+
+    async def ask() -> None:
+        while not limit.exhausted_for:  # It asks for more while it has one.
+            limit.pause(time.monotonic())
+            await asyncio.sleep(0.01)
+
+    asyncio.run(ask())
+
+    assert (limit.reserved, limit.pause(time.monotonic()), breaker.usable) == (1, 0.0, True)
+    limit.began()
+    assert (limit.reserved, breaker.usable) == (0, False)
 
 
 def test_what_was_used_24_hours_ago_is_free_again(client: redis.Redis) -> None:

@@ -101,7 +101,8 @@ def test_mails_taken_without_an_answer_are_found_by_a_search_and_sent_once(
     assert (len(provider.fake.sink), len(provider.fake.searches)) == (count, count)
     [attempt] = reports.attempts(ids[0], CLIENT)
     [(source, events)] = rows("SELECT source, events FROM reports WHERE id = %s", attempt["report_id"])
-    assert (source, events[0]["kind"], events[0]["provider_message_id"]) == ("look-up: a", "taken", "id-1")
+    assert (source, events[0]["kind"]) == ("look-up: a", "taken")
+    assert events[0]["provider_message_id"] in {f"id-{number}" for number in range(1, count + 1)}
 
 
 def test_a_search_that_lags_behind_proves_nothing_and_is_repeated(made: ExitStack, keys: ReportKeys) -> None:

@@ -12,6 +12,7 @@ import pytest
 from h2.errors import ErrorCodes
 
 from actors.channels import Deferred, ProviderDown, Refused, Throttled, Uncertain
+from settings.push_accounts import CONNECTIONS
 from tests.eventually import eventually
 from tests.integration.pushing import IMPATIENT, KINDS, MESSAGES, service
 from tests.providers import http2_server, server
@@ -349,8 +350,9 @@ def test_a_server_that_does_not_answer_occupies_half_of_the_senders_and_then_res
     with service("webpush", tmp_path, IMPATIENT) as (given, fake, pusher):
         message = MESSAGES["webpush"]
         other = message._replace(recipient="webpush:https://other.example.com/1")
-        given.faults.extend([server.hang_before] * 10)  # type: ignore[list-item]
-        started = [pusher.start() for _ in range(10)]
+        half = CONNECTIONS // 2
+        given.faults.extend([server.hang_before] * half)  # type: ignore[list-item]
+        started = [pusher.start() for _ in range(half)]
         eventually(lambda: not pusher.provider.ready(message))
         assert pusher.provider.ready(other)
         for one in started:

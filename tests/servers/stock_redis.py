@@ -35,6 +35,8 @@ class StockRedis:
         """Run it, and return when it answers."""
         command = [program("redis-server", "redis-server"), "--port", str(self.port), "--bind", "127.0.0.1"]
         command += ["--dir", str(self.directory), *self._options]
+        if "--cluster-enabled" in self._options:  # By default it is another 10,000, which may be in use.
+            command += ["--cluster-port", str(free_port())]
         log = self.directory / f"redis-{self.port}.log"
         self._group = Group(command, {"PATH": os.environ["PATH"]}, log, self.directory)
         eventually(self._answers, saying=log.read_text)
