@@ -114,9 +114,19 @@ def module_database_url(databases: embedded.Databases) -> Iterator[str]:
 @pytest.fixture
 def redis_url(redis_server: Valkey) -> str:
     """The Redis of the run, emptied."""
-    with redis.Redis.from_url(redis_server.url) as client:
+    return _emptied(redis_server)
+
+
+@pytest.fixture(scope="module")
+def module_redis_url(redis_server: Valkey) -> str:
+    """The Redis of the run, emptied once for the tests of one module."""
+    return _emptied(redis_server)
+
+
+def _emptied(server: Valkey) -> str:
+    with redis.Redis.from_url(server.url) as client:
         client.flushall()
-    return redis_server.url
+    return server.url
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 import pytest
 from standardwebhooks import Webhook
 
-from cli.servers.valkey import Valkey
 from tests.eventually import eventually
 from tests.hooks import OK, Hooks, saying, status
 from tests.providers.chat import CHAT, TOKEN, Chats
@@ -53,12 +52,12 @@ class Places(NamedTuple):
 
 @pytest.fixture(scope="module")
 def places(
-    module_database_url: str, redis_server: Valkey, tmp_path_factory: pytest.TempPathFactory
+    module_database_url: str, module_redis_url: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Places]:
     with ExitStack() as stack:
         chats, hooks = Chats(), stack.enter_context(Hooks())
         server = stack.enter_context(Server(chats.serve))
-        where = {"database_url": module_database_url, "redis_url": redis_server.url}
+        where = {"database_url": module_database_url, "redis_url": module_redis_url}
         quick: dict[str, Any] = {
             "retry_min_backoff": 0.2,
             "retry_max_backoff": 1,

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from cli.servers.postgres import Postgres
-from cli.servers.valkey import Valkey
 from tests import embedded
 from tests.acceptance import troubles
 from tests.acceptance.world import World
@@ -34,7 +33,7 @@ class Server(World):
 
 
 @pytest.fixture(scope="module")
-def world(redis_server: Valkey, mail_server: SmtpServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def world(module_redis_url: str, mail_server: SmtpServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """gunicorn, and one group of workers behind the network."""
     with (
         embedded.short_directory() as directory,
@@ -43,7 +42,7 @@ def world(redis_server: Valkey, mail_server: SmtpServer, tmp_path_factory: pytes
         Proxy.of_database(url) as network,
     ):
         logs: Path = tmp_path_factory.mktemp("database")
-        system = System(logs, database_url=url, redis_url=redis_server.url, smtp_url=mail_server.url)
+        system = System(logs, database_url=url, redis_url=module_redis_url, smtp_url=mail_server.url)
         try:
             system.start_api()
             # Mails leave one thread to the other channels and to more urgent ones.

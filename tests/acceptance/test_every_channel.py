@@ -9,7 +9,6 @@ import pytest
 import redis
 
 from actors.channels.webhook.posting import AT_A_TIME
-from cli.servers.valkey import Valkey
 from db.lifecycle import AHEAD
 from tests.acceptance.every_channel import OTHERS, Everything, everything
 from tests.eventually import eventually
@@ -27,9 +26,9 @@ SOME = 30  # notifications during each fault
 
 @pytest.fixture(scope="module")
 def running(
-    module_database_url: str, redis_server: Valkey, tmp_path_factory: pytest.TempPathFactory
+    module_database_url: str, module_redis_url: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Everything]:
-    where = {"database_url": module_database_url, "redis_url": redis_server.url}
+    where = {"database_url": module_database_url, "redis_url": module_redis_url}
     with everything(tmp_path_factory.mktemp("system"), **where) as made:
         yield made
 

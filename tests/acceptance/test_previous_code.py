@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 from playhouse.migrations import Migration
 
-from cli.servers.valkey import Valkey
 from db.migrations import DIRECTORY
 from db.migrations.phases import is_after, number
 from tests.acceptance.world import World
@@ -72,7 +71,7 @@ def previous(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def world(
     previous: Path,
     module_database_url: str,
-    redis_server: Valkey,
+    module_redis_url: str,
     mail_server: SmtpServer,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[World]:
@@ -88,7 +87,7 @@ def world(
     ]
     Queries(module_database_url).rows("DELETE FROM schema_migration WHERE name = ANY(%s) RETURNING 1", unfinished)
     logs = tmp_path_factory.mktemp("logs")
-    system = System(logs, database_url=module_database_url, redis_url=redis_server.url, smtp_url=mail_server.url)
+    system = System(logs, database_url=module_database_url, redis_url=module_redis_url, smtp_url=mail_server.url)
     system.root = previous
     try:
         system.start_api()

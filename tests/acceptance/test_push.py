@@ -11,7 +11,6 @@ from urllib.parse import quote
 
 import pytest
 
-from cli.servers.valkey import Valkey
 from tests.client import NOTIFICATIONS, Response
 from tests.eventually import eventually
 from tests.integration.pushing import DEVICE
@@ -64,7 +63,7 @@ class World(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def world(module_database_url: str, redis_server: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def world(module_database_url: str, module_redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     folder: Path = tmp_path_factory.mktemp("push")
     fakes: dict[str, Fcm | Apns | WebPush] = {"fcm": Fcm(), "apns": Apns(), "webpush": WebPush()}
     with ExitStack() as stack:
@@ -75,7 +74,7 @@ def world(module_database_url: str, redis_server: Valkey, tmp_path_factory: pyte
             else:
                 servers[kind] = stack.enter_context(Server(fake))
         urls = {f"provider_{kind}": url(kind, folder, server.url) for kind, server in servers.items()}
-        system = System(folder, database_url=module_database_url, redis_url=redis_server.url, smtp_url="", **urls)
+        system = System(folder, database_url=module_database_url, redis_url=module_redis_url, smtp_url="", **urls)
         stack.callback(system.stop)
         system.start_api()
         system.start_workers(2)

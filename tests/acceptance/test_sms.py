@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from cli.servers.valkey import Valkey
 from tests.client import Client
 from tests.eventually import eventually
 from tests.providers.server import Server, answering, reset_after
@@ -68,14 +67,14 @@ def keyed(system: System, *options: str) -> Client:
 
 @pytest.fixture(scope="module")
 def phones(
-    module_database_url: str, redis_server: Valkey, tmp_path_factory: pytest.TempPathFactory
+    module_database_url: str, module_redis_url: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Phones]:
     with ExitStack() as stack:
         fakes = {kind: Fake(kind) for kind in ("twilio", "vonage")}
         servers = {kind: stack.enter_context(Server(fake)) for kind, fake in fakes.items()}
         urls = {f"provider_{kind}": f"{URLS[kind]}&endpoint={servers[kind].url}" for kind in fakes}
         urls["provider_vonage"] += "&priority=2"
-        where = {"database_url": module_database_url, "redis_url": redis_server.url, "smtp_url": ""}
+        where = {"database_url": module_database_url, "redis_url": module_redis_url, "smtp_url": ""}
         system = System(tmp_path_factory.mktemp("system"), auth="required", **where, **urls)
         stack.callback(system.stop)
         system.start_api()

@@ -11,7 +11,6 @@ from typing import NamedTuple
 import psycopg2
 import pytest
 
-from cli.servers.valkey import Valkey
 from db import database, migrations
 from db.migrations.insistence import Limits
 from tests.acceptance.world import World
@@ -58,7 +57,7 @@ class Upgraded(NamedTuple):
 
 @pytest.fixture(scope="module")
 def upgraded(
-    module_database_url: str, redis_server: Valkey, mail_server: SmtpServer, tmp_path_factory: pytest.TempPathFactory
+    module_database_url: str, module_redis_url: str, mail_server: SmtpServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Upgraded]:
     """The API and one group of workers of this version."""
     future = tmp_path_factory.mktemp("future")
@@ -68,7 +67,7 @@ def upgraded(
     system = System(
         tmp_path_factory.mktemp("upgrade"),
         database_url=module_database_url,
-        redis_url=redis_server.url,
+        redis_url=module_redis_url,
         smtp_url=mail_server.url,
         newer_migrations=future,
     )
