@@ -15,7 +15,7 @@ from dramatiq.middleware import CurrentMessage
 import settings
 from actors.attempts import Attempts, TryElsewhere, certainly_not_taken
 from actors.batches import Batch, Job
-from actors.channels import Sender, Throttled
+from actors.channels import NoConnection, Sender, Throttled
 from actors.claim_store import ClaimStore
 from actors.claiming import Claiming
 from actors.evidence import evidence
@@ -126,7 +126,7 @@ class Delivery:
     async def attempt(
         self, job: Job, sender: Sender, next_notification: Claimed | None, *, patient: bool
     ) -> Settlement:
-        breaker = job.queue.breaker
+        breaker, job.tried = job.queue.breaker, True
         try:
             return await self._attempts.make(
                 job,
@@ -137,14 +137,15 @@ class Delivery:
                 elsewhere=partial(self._goes_on, job),
                 evidence_wait=self._evidence_wait(job) if job.notification.on_uncertain == "hold" else None,
             )
+        except NoConnection:  # It was not sent: a probe that is handed back now tells nothing, and is returned.
+            job.tried = False
+            raise
         except Throttled:  # A provider that says so is up.
             await breaker.heard(down=False, probe=job.probe, reason="")
             raise
         except TryElsewhere as declined:
             await self._hear(job, declined.attempt)
             raise
-        finally:
-            job.tried = True
 
     def _evidence_wait(self, job: Job) -> float | None:
         return job.queue.sources.wait(self._settings.delivery.uncertain_wait)

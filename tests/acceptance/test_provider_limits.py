@@ -22,7 +22,8 @@ WITHIN = 90.0  # A pool that learns a limit waits for seconds in between.
 SETTINGS = {"smtp_connect_timeout": 2, "smtp_timeout": 3, "smtp_connection_idle": 1}
 THROTTLING = Reply(454, "Throttling failure: Maximum sending rate exceeded.")
 NEVER_OPENED = """UPDATE providers
-SET opened_at = NULL, probe_after = NULL, wait = NULL, closed_at = NULL, reason = NULL RETURNING 1"""
+SET opened_at = NULL, probe_after = NULL, probe_by = NULL, wait = NULL, closed_at = NULL,
+    reason = NULL RETURNING 1"""
 
 
 @pytest.fixture(scope="module")

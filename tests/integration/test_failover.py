@@ -10,6 +10,8 @@ from uuid import uuid4
 
 import pytest
 
+from actors.channels import NoConnection
+from actors.channels.email.smtp_provider import SmtpProvider
 from actors.delivery import Again
 from db import breaker, lifecycle, providers
 from db.database import rows
@@ -87,6 +89,24 @@ def test_providers_of_one_priority_share_the_mails_by_their_weights(make: Make, 
     assert sum(shares) == 160
     # Five standard deviations of the largest share.
     assert all(abs(got - 20 * part) < 32 for got, part in zip(shares, (3, 1, 4), strict=True))
+
+
+def test_a_probe_that_gets_no_connection_is_available_again_at_once(
+    make: Make, servers: list[SmtpServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refused(*_: object) -> None:
+        raise NoConnection("too many connections")
+
+    process = make("priority=1")
+    breaker.trip("first", "down", 0)
+    process.breaker.refresh()
+    [id] = accept(1)
+    monkeypatch.setattr(SmtpProvider, "connect", refused)
+
+    deliver(process, [id])
+
+    assert (status(id), servers[0].mails) == ("pending", [])
+    assert rows("SELECT probe_by FROM providers WHERE opened_at IS NOT NULL") == [(None,)]
 
 
 @pytest.mark.parametrize("phase", ["connect", "ehlo", "mail", "rcpt", "data"], ids=lambda phase: f"down at {phase}")

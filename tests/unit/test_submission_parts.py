@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from base64 import b64decode
 from email.message import EmailMessage, Message
@@ -190,11 +191,13 @@ def calls(mail: Message) -> int:
         nonlocal counted
         counted += event in ("call", "c_call")
 
+    gc.disable()  # A collection would call what others have registered with it.
     sys.setprofile(count)
     try:
         fields(mail)
     finally:
         sys.setprofile(None)
+        gc.enable()
     return counted
 
 
