@@ -42,14 +42,13 @@ class Job:
     """A notification of a batch, in the queue of its provider.
 
     `probe`: it tests a provider whose breaker is open. `tried`: an attempt was made. `declined`: the providers that
-    have certainly not taken it.
+    have certainly not taken it. `parted`: its message ends without it.
     `may_begin`: the database records that it may have begun. `placed`: it has a place in the queue's count of such
     notifications. `throttled`: the provider's words when it last refused the notification because of our rate.
-    `retry_after`: the seconds that it asked to wait, or 0.
-    `tests_domain`: it tests whether its provider takes mails from its domain again. `domain_admitted`: it may be sent,
-    whatever is known of that.
-    `parted`: its message ends without it.
-    `refusals`: how often it did. `taken_before`: how many notifications it had taken in all by then.
+    `retry_after`: the seconds that it asked to wait, or 0. `refusals`: how often it refused. `taken_before`: how many
+    notifications the provider had taken in all by then.
+    `tests_domain`: it tests whether its provider takes mails from its From domain again. `domain_admitted`: it may be
+    sent, whatever is known of that domain.
     """
 
     queue: ProviderQueue  # set when it is queued

@@ -7,16 +7,14 @@ gradually, so that the provider is not overloaded again.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable
-from contextlib import closing
 from uuid import UUID
 
+from actors import shared_state
 from actors.channels.daily import DailyLimit
 from actors.evidence import About
 from db import breaker
-from db.database import Unavailable, connection, database
 from runtime import logs, metrics
 from settings import Settings
 
@@ -54,8 +52,7 @@ class Breaker:
     @property
     def usable(self) -> bool:
         """True if the provider works as far as known, has not used up its day, and is not switched off."""
-        state = self._state
-        return state.enabled and not state.open and not ((state.exhausted or self.daily) and self.exhausted)
+        return self._state.enabled and not (self._state.open or self.exhausted)
 
     @property
     def exhausted(self) -> bool:
@@ -160,17 +157,4 @@ class Breaker:
             log.error("breaker.opened", provider=self.provider, reason=reason)
 
     async def _ask(self, question: Callable[[], bool | None]) -> bool:
-        """Run a database call in a thread that keeps no connection; return False if it failed."""
-        return await asyncio.to_thread(self._answer, question)
-
-    def _answer(self, question: Callable[[], bool | None]) -> bool:
-        try:
-            with closing(database), connection():
-                answer = bool(question())
-                self.refresh()
-                return answer
-        except Unavailable:
-            return False
-        except Exception:  # The outcome of the attempt must be recorded anyway.
-            log.exception("breaker.failed")
-            return False
+        return await shared_state.change(question, self.refresh, failed="breaker.failed")

@@ -7,21 +7,19 @@ no attempt. One mail at a time tests whether the provider takes them again; then
 
 from __future__ import annotations
 
-import asyncio
 import random
 import time
 from collections.abc import Callable, Iterable
-from contextlib import closing
 from functools import partial
 from typing import Protocol
 from uuid import UUID
 
+from actors import shared_state
 from actors.batches import Job
 from actors.breaker import PROBE_LEASE, RETURN
 from actors.provider_queue import ProviderQueue
 from actors.routing import Router
 from db import refused_domains
-from db.database import Unavailable, connection, database
 from db.records import Attempt, Claimed
 from db.refused_domains import Pair, Refusal, Waits
 from runtime import logs
@@ -61,8 +59,10 @@ class RefusedDomains:
 
     def refresh(self) -> None:
         """Read the pairs from the database. Call within `connection()`."""
-        refused_domains.forget()
-        self._pairs = {(one.provider, one.domain): one for one in refused_domains.pairs() if _matters(one)}
+        found = refused_domains.pairs()
+        if found:  # Most systems have none, and this is called each second.
+            refused_domains.forget()
+        self._pairs = {(one.provider, one.domain): one for one in found if _matters(one)}
         self._read_at = time.monotonic()
 
     async def route(self, job: Job, queue: ProviderQueue, router: Router) -> ProviderQueue:
@@ -168,20 +168,7 @@ class RefusedDomains:
         return pair.probe_in - (time.monotonic() - self._read_at)
 
     async def _ask(self, question: Callable[[], bool | None]) -> bool:
-        """Run a database call in a thread that keeps no connection; return False if it failed."""
-        return await asyncio.to_thread(self._answer, question)
-
-    def _answer(self, question: Callable[[], bool | None]) -> bool:
-        try:
-            with closing(database), connection():
-                answer = bool(question())
-                self.refresh()
-                return answer
-        except Unavailable:
-            return False
-        except Exception:  # The outcome of the attempt must be recorded anyway.
-            log.exception("domain.failed")
-            return False
+        return await shared_state.change(question, self.refresh, failed="domain.failed")
 
 
 def _matters(pair: Pair) -> bool:
