@@ -1,4 +1,4 @@
-"""What reports say about the notifications of the last day, and providers without reports, as Prometheus metrics."""
+"""Prometheus metrics of the reports about the notifications of the last day, and of providers that fell silent."""
 
 from __future__ import annotations
 

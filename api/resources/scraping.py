@@ -79,7 +79,7 @@ class Metrics:
 
 
 class Seen(NamedTuple):
-    """What PostgreSQL has. `pending`: the number of pending notifications."""
+    """Numbers from PostgreSQL. `pending`: the number of pending notifications."""
 
     stats: live_stats.LiveStats
     pending: int

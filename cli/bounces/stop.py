@@ -10,7 +10,7 @@ from typing import Protocol
 
 
 class HasFileno(Protocol):
-    """What `select` can wait for."""
+    """Object that `select` can wait for."""
 
     def fileno(self) -> int:
         """Return the number of its file descriptor."""

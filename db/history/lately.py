@@ -17,7 +17,7 @@ Numbers = Mapping[str, int]  # by what is counted
 
 
 class Lately(NamedTuple):
-    """What was sent in the last HOURS and is known of it, by provider, domain of the sender, and name of the client."""
+    """Numbers of the last HOURS by provider, domain of the sender, and name of the client."""
 
     providers: Mapping[str, Numbers]
     domains: Mapping[str, Numbers]

@@ -1,4 +1,4 @@
-"""What reports say is counted with the change that it makes, in the hour in which the notification was sent."""
+"""Reports are counted with the change that they make, in the hour in which the notification was sent."""
 
 from __future__ import annotations
 

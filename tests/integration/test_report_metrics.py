@@ -1,4 +1,4 @@
-"""What reports say is in the metrics by provider, domain and client, of a bounded number of them."""
+"""The metrics count reports by provider, domain and client, for a bounded number of each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether "not now" is about one domain or about all that we send."""
+"""Tell a "not now" about one domain from one about all that we send."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ class Call(Generic[T]):
     body: bytes | None = None
     key: str | None = None
     repeatable: bool = False
-    """Whether it has the same effect once and several times."""
+    """True if several times have the same effect as once."""
     waits: float = 0
     """Seconds that the server may take on purpose (long poll)."""
     headers: Mapping[str, str] = field(default_factory=dict)

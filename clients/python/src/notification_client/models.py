@@ -1,4 +1,4 @@
-"""What the API answers about notifications."""
+"""Answers of the API about notifications."""
 
 from __future__ import annotations
 

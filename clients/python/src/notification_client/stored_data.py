@@ -34,7 +34,7 @@ class Erasure(Model):
 
 @dataclass(frozen=True, kw_only=True)
 class Pause(Model):
-    """Whether something is paused, and since when."""
+    """Pause of something: whether it is in force, and since when."""
 
     kind: str
     name: str
@@ -81,7 +81,7 @@ class Export:
 
 
 class StoredData:
-    """What is stored about the client."""
+    """Stored data of the client."""
 
     def __init__(self, client: Performer) -> None:
         self._client = client
@@ -118,7 +118,7 @@ class StoredData:
 
 
 class AsyncStoredData:
-    """What is stored about the client."""
+    """Stored data of the client."""
 
     def __init__(self, client: AsyncPerformer) -> None:
         self._client = client
