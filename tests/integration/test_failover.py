@@ -4,68 +4,34 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator
 from uuid import uuid4
 
 import pytest
 
 from actors.channels import NoConnection
 from actors.channels.email.smtp_provider import SmtpProvider
-from actors.delivery import Again
 from db import breaker, lifecycle, providers
 from db.database import rows
 from settings import Settings
-from tests.environment import configured
 from tests.eventually import eventually
 from tests.integration.delivering import Process
-from tests.integration.rows import GRACE, draft, history, passed, row, status
+from tests.integration.rows import history, passed, row, status
+from tests.integration.several_providers import DOWN, Make, accept, counts, deliver, processes, three_servers
 from tests.smtp import Drop, Reply, SmtpServer
 from tests.smtp.script import Phase
-
-Make = Callable[..., Process]
-NAMES = ("first", "second", "third")
-DOWN = Reply(421, "4.3.0 shutting down")
 
 
 @pytest.fixture
 def servers() -> Iterator[list[SmtpServer]]:
-    """Three mail servers that take everything until the test says otherwise."""
-    with ExitStack() as stack:
-        yield [stack.enter_context(SmtpServer()) for _ in NAMES]
+    with three_servers() as servers:
+        yield servers
 
 
 @pytest.fixture
 def make(store: Settings, servers: list[SmtpServer]) -> Iterator[Make]:
-    """Make a worker process with a provider for each of these URL queries; other settings by their names."""
-    made: list[Process] = []
-
-    def make(*queries: str, **values: object) -> Process:
-        urls = {
-            f"provider_{name}": f"{server.url}?{query}"
-            for name, server, query in zip(NAMES, servers, queries, strict=False)
-        }
-        with configured(mail_from="noreply@example.com", **urls, **values) as current:
-            made.append(process := Process(current, uuid4()))
-        return process
-
-    yield make
-    for process in made:
-        process.close()
-
-
-def accept(count: int, **fields: object) -> list[int]:
-    drafts = [draft(f"{n}@example.com")._replace(**fields) for n in range(count)]  # type: ignore[arg-type]
-    return [a.id for a in lifecycle.accept(drafts, GRACE)]
-
-
-def deliver(process: Process, ids: list[int]) -> None:
-    with suppress(Again):
-        process.deliver(ids)
-
-
-def counts(servers: list[SmtpServer]) -> list[int]:
-    return [len(server.mails) for server in servers]
+    with processes(servers) as make:
+        yield make
 
 
 def test_the_best_priority_gets_all_mails_while_it_works(make: Make, servers: list[SmtpServer]) -> None:

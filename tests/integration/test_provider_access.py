@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Iterator
 from uuid import uuid4
 
 import pytest
@@ -13,41 +12,22 @@ from actors import provider_queue
 from db import breaker, clients
 from db.database import rows
 from settings import Settings
-from tests.environment import configured
 from tests.integration.delivering import Process
 from tests.integration.rows import passed, row, status
-from tests.integration.test_failover import accept, counts, deliver
-from tests.smtp import Drop, Reply, SmtpServer
-
-Make = Callable[..., Process]
-NAMES = ("first", "second", "third")
-DOWN = Reply(421, "4.3.0 shutting down")
+from tests.integration.several_providers import DOWN, Make, accept, counts, deliver, processes, three_servers
+from tests.smtp import Drop, SmtpServer
 
 
 @pytest.fixture
 def servers() -> Iterator[list[SmtpServer]]:
-    """Three mail servers that take everything until the test says otherwise."""
-    with ExitStack() as stack:
-        yield [stack.enter_context(SmtpServer()) for _ in NAMES]
+    with three_servers() as servers:
+        yield servers
 
 
 @pytest.fixture
 def make(store: Settings, servers: list[SmtpServer]) -> Iterator[Make]:
-    """Make a worker process with a provider for each of these URL queries."""
-    made: list[Process] = []
-
-    def make(*queries: str) -> Process:
-        urls = {
-            f"provider_{name}": f"{server.url}?{query}"
-            for name, server, query in zip(NAMES, servers, queries, strict=False)
-        }
-        with configured(mail_from="noreply@example.com", **urls) as current:
-            made.append(process := Process(current, uuid4()))
-        return process
-
-    yield make
-    for process in made:
-        process.close()
+    with processes(servers) as make:
+        yield make
 
 
 def restricted(*names: str, channel: str = "email") -> int:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol, TypeVar
 
 import pytest
 
@@ -16,23 +18,42 @@ from tests.servers.stock_postgres import StockPostgres
 from tests.servers.stock_redis import StockRedis
 
 
+class Stock(Protocol):
+    """Server of the distribution."""
+
+    def start(self) -> None:
+        """Run it, and return when it answers."""
+
+    def kill(self) -> None:
+        """End it at once."""
+
+
+S = TypeVar("S", bound=Stock)
+
+
+@contextmanager
+def started(make: Callable[[Path], S]) -> Iterator[S]:
+    """Run a server in a directory of its own."""
+    with embedded.short_directory() as directory:
+        server = make(directory)
+        try:
+            server.start()
+            yield server
+        finally:
+            server.kill()
+
+
 @pytest.fixture(scope="session")
 def stock_postgres() -> Iterator[StockPostgres]:
     """PostgreSQL with its default settings. Do not stop it: start one of your own for that."""
-    with ExitStack() as lasting:
-        server = StockPostgres(lasting.enter_context(embedded.short_directory()))
-        lasting.callback(server.kill)
-        server.start()
+    with started(StockPostgres) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def stock_redis() -> Iterator[StockRedis]:
     """Redis with its default settings. Do not stop it: start one of your own for that."""
-    with ExitStack() as lasting:
-        server = StockRedis(lasting.enter_context(embedded.short_directory()))
-        lasting.callback(server.kill)
-        server.start()
+    with started(StockRedis) as server:
         yield server
 
 
@@ -41,20 +62,14 @@ def stock_postfix() -> Iterator[StockPostfix]:
     """Postfix with its default settings, whose mail for example.com one can read."""
     if os.geteuid() != 0:
         pytest.skip("only root can run Postfix")
-    with ExitStack() as lasting:
-        server = StockPostfix(lasting.enter_context(embedded.short_directory()))
-        lasting.callback(server.kill)
-        server.start()
+    with started(StockPostfix) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def stock_dovecot() -> Iterator[StockDovecot]:
     """Dovecot with its default settings, where each test has a mailbox of its own."""
-    with ExitStack() as lasting:
-        server = StockDovecot(lasting.enter_context(embedded.short_directory()))
-        lasting.callback(server.kill)
-        server.start()
+    with started(StockDovecot) as server:
         yield server
 
 
