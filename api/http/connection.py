@@ -27,8 +27,7 @@ from runtime import logs
 
 VERSIONS = ("1.1", "1.0")
 CUT_GRACE = 5.0  # seconds
-# Seconds that a connection without a request stays open when the server stops: its first request may be on the way.
-STOP_LINGER = 1.0
+STOP_LINGER = 1.0  # seconds
 STOPPING = "notification-system.stopping"  # in the state that all connections share: whether the server is stopping
 
 
@@ -38,6 +37,14 @@ _HEAD = (
 )
 
 log = logs.get("api")
+
+
+def stop_linger(within: float | None) -> float:
+    """Seconds that a connection without a request stays open at a stop: its first request may be on the way.
+
+    `within`: seconds that a stop may take before uvicorn cancels what is left; None if they are not limited.
+    """
+    return STOP_LINGER if within is None else min(STOP_LINGER, within / 2)
 
 
 class Connection(HttpToolsProtocol):
@@ -52,7 +59,8 @@ class Connection(HttpToolsProtocol):
         self._in_body = self._refused = False
         allowed = tuple(self.config.forwarded_allow_ips)
         self._behind_proxy = self.client is None or heads.is_trusted(self.client[0], allowed)
-        self._allow(STOP_LINGER if STOPPING in self.app_state else self._settings.http.head_timeout)
+        self._stop_linger = stop_linger(self.config.timeout_graceful_shutdown)
+        self._allow(self._stop_linger if STOPPING in self.app_state else self._settings.http.head_timeout)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop the timer."""
@@ -127,7 +135,7 @@ class Connection(HttpToolsProtocol):
             for stop in self.app_state.get(ON_STOP, ()):
                 stop()
         if self._last_request is None and not self._refused:
-            self._allow(STOP_LINGER)
+            self._allow(self._stop_linger)
         else:
             super().shutdown()
 

@@ -13,8 +13,12 @@ import settings
 from api.http.connection import Connection
 from runtime import logs
 
-# uvicorn cancels the remaining requests this long before gunicorn kills the process.
 KILL_MARGIN = 1  # seconds
+
+
+def stop_timeout(grace: int) -> float:
+    """Seconds after which uvicorn cancels the remaining requests, before gunicorn kills the process after `grace`."""
+    return max(grace - KILL_MARGIN, grace / 2)
 
 
 class Logger(GunicornLogger):  # type: ignore[misc]
@@ -42,7 +46,7 @@ class Worker(UvicornWorker):  # type: ignore[misc]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.config.timeout_graceful_shutdown = max(1, self.cfg.graceful_timeout - KILL_MARGIN)
+        self.config.timeout_graceful_shutdown = stop_timeout(self.cfg.graceful_timeout)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Stop without waiting for requests in progress. gunicorn sends SIGQUIT after it has got SIGINT or SIGQUIT."""

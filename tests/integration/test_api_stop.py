@@ -18,7 +18,7 @@ from tests.load import Load
 from tests.raw_http import JSON, read, request
 
 CONNECTIONS = 8
-GRACE = 2
+GRACE = 4
 BODY = json.dumps({"type": "email", "recipient": "test@example.com", "message": "Hello"}).encode()
 
 

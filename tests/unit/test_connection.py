@@ -11,8 +11,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn_worker import UvicornWorker
 
 from api.http import heads
-from api.http.connection import Connection
-from api.http.worker import Logger, Worker
+from api.http.connection import Connection, stop_linger
+from api.http.worker import Logger, Worker, stop_timeout
 
 ROOT = Path(__file__).parents[2]
 PATCHES = re.compile(r"gasgi\.|protocol\.Python")
@@ -52,3 +52,9 @@ def test_a_proxy_is_trusted_by_address_or_network(peer: str, allowed: tuple[str,
 @pytest.mark.parametrize(("value", "https"), [(b"https", True), (b"HTTPS", True), (b"http", False), (b"", False)])
 def test_a_proxy_says_that_its_client_came_over_https(value: bytes, *, https: bool) -> None:
     assert heads.is_https([(b"host", b"h"), (b"x-forwarded-proto", value)]) is https
+
+
+@pytest.mark.parametrize("grace", [1, 2, 3, 30, 3_600])
+def test_a_connection_without_a_request_is_closed_before_a_stop_is_too_late(grace: int) -> None:
+    uvicorn_looks_every = 0.1  # seconds, twice
+    assert stop_linger(stop_timeout(grace)) + 2 * uvicorn_looks_every < stop_timeout(grace) < grace
