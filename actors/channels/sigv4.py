@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import hmac
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from urllib.parse import quote, urlsplit
 
 from actors.channels.http_api import Request
+from runtime.keyed_hash import hmac_sha256
 from settings.http_account import HttpAccount
 
 _ALGORITHM = "AWS4-HMAC-SHA256"
@@ -25,7 +25,7 @@ def signed(request: Request, account: HttpAccount, service: str, now: datetime) 
     canonical, names = _canonical(request.url, headers, request.body)
     scope = f"{stamp[:8]}/{account.region}/{service}/aws4_request"
     to_sign = "\n".join((_ALGORITHM, stamp, scope, _hash(canonical.encode())))
-    signature = hmac.digest(_key(account, stamp[:8], service), to_sign.encode(), hashlib.sha256).hex()
+    signature = hmac_sha256(_key(account, stamp[:8], service), to_sign.encode()).hex()
     credential = f"Credential={account.key}/{scope}"
     authorization = f"{_ALGORITHM} {credential}, SignedHeaders={names}, Signature={signature}"
     return replace(request, headers={**headers, "Authorization": authorization})
@@ -45,7 +45,7 @@ def _canonical(url: str, headers: Mapping[str, str], body: bytes) -> tuple[str, 
 def _key(account: HttpAccount, day: str, service: str) -> bytes:
     key = f"AWS4{account.secret}".encode()
     for part in (day, account.region, service, "aws4_request"):
-        key = hmac.digest(key, part.encode(), hashlib.sha256)
+        key = hmac_sha256(key, part.encode())
     return key
 
 

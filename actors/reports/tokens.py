@@ -8,11 +8,12 @@ seen the mail know it, so a report without it, or with one that does not verify,
 from __future__ import annotations
 
 import base64
-import hashlib
 import hmac
 import re
 import struct
 from collections.abc import Iterator, Sequence
+
+from runtime.keyed_hash import hmac_sha256
 
 LENGTH = 32  # characters
 _ID = struct.Struct(">q")  # bigint
@@ -29,7 +30,7 @@ def token(notification: int, key: bytes) -> str:
 
 def digest(notification: int, key: bytes) -> bytes:
     """Return the 32 octets of the HMAC of a notification. The token shows the first SHOWN of them."""
-    return hmac.digest(key, _PURPOSE + _ID.pack(notification), hashlib.sha256)
+    return hmac_sha256(key, _PURPOSE + _ID.pack(notification))
 
 
 def written(notification: int, digest: bytes) -> str:

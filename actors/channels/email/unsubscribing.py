@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import hmac
 import struct
 
+from runtime.keyed_hash import hmac_sha256
 from settings.public import PublicSettings
 
 PATH = "/u/"
@@ -49,4 +49,4 @@ def notification_of(token: str, settings: PublicSettings) -> int | None:
 
 
 def _signature(id: bytes, settings: PublicSettings) -> bytes:
-    return hmac.digest(settings.unsubscribe_secret.encode(), _PURPOSE + id, hashlib.sha256)[:_SIGNATURE]
+    return hmac_sha256(settings.unsubscribe_secret.encode(), _PURPOSE + id)[:_SIGNATURE]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import hmac
 import secrets
 from base64 import b64decode, b64encode
 from collections.abc import Iterable
+
+from runtime.keyed_hash import hmac_sha256
 
 PREFIX = "whsec_"
 SECRET_BYTES = 32  # the standard allows 24 to 64
@@ -27,4 +28,4 @@ def headers(id: str, timestamp: int, body: bytes, keys: Iterable[str]) -> dict[s
 
 
 def _signature(key: str, content: bytes) -> str:
-    return b64encode(hmac.digest(b64decode(key.removeprefix(PREFIX)), content, "sha256")).decode()
+    return b64encode(hmac_sha256(b64decode(key.removeprefix(PREFIX)), content)).decode()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 import re
 from base64 import b64decode, b64encode
 from collections.abc import Iterable
@@ -10,6 +9,7 @@ from datetime import timedelta
 
 from actors.reports.providers import proof
 from actors.reports.providers.received import Forged, Received
+from runtime.keyed_hash import hmac_sha256
 
 PREFIX = "whsec_"
 _ID = re.compile(r"[!-~]{1,200}")
@@ -34,4 +34,4 @@ def verified_id(received: Received, keys: Iterable[str]) -> str:
 
 
 def _signature(key: str, content: bytes) -> str:
-    return b64encode(hmac.digest(b64decode(key.removeprefix(PREFIX)), content, "sha256")).decode()
+    return b64encode(hmac_sha256(b64decode(key.removeprefix(PREFIX)), content)).decode()
