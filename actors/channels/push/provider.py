@@ -53,7 +53,7 @@ class PushProvider:
 
     def ready(self, notification: Claimed) -> bool:
         """Return False if the server of a browser's subscription has its maximum of requests."""
-        return self.service.ready(Push.of(notification))
+        return self.service.ready(notification.recipient)
 
     async def start(self) -> None:
         """Lease this process's share of the requests at a time."""

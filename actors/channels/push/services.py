@@ -16,7 +16,7 @@ from actors.channels.push.fcm import FcmConnection
 from actors.channels.push.http2 import Http2Client
 from actors.channels.push.keys import service_account, signing_key
 from actors.channels.push.payloads import Push
-from actors.channels.push.recipients import ANYWHERE
+from actors.channels.push.recipients import ANYWHERE, token_of
 from actors.channels.push.webpush import Vapid, WebPushConnection
 from actors.channels.webhook.endpoint_fairness import EndpointLimits
 from actors.channels.webhook.http_client import HttpClient
@@ -62,7 +62,7 @@ class Service(Protocol):
     def connection(self) -> Connection:
         """Return a connection for one sender."""
 
-    def ready(self, push: Push) -> bool:
+    def ready(self, recipient: str) -> bool:
         """Return whether a message may be begun now; False if it must wait for others to the same server."""
 
     async def close(self) -> None:
@@ -87,7 +87,7 @@ class Fcm:
     def connection(self) -> FcmConnection:
         return FcmConnection(ApiConnection(*self._timeouts, self._context), self._tokens)
 
-    def ready(self, push: Push) -> bool:
+    def ready(self, recipient: str) -> bool:
         return True
 
     async def close(self) -> None:
@@ -117,7 +117,7 @@ class Apns:
     def connection(self) -> ApnsConnection:
         return ApnsConnection(self._client, self._token)
 
-    def ready(self, push: Push) -> bool:
+    def ready(self, recipient: str) -> bool:
         return True
 
     async def close(self) -> None:
@@ -140,7 +140,7 @@ class OwnService:
     def connection(self) -> ApiConnection:
         return ApiConnection(*self._timeouts, self._context)
 
-    def ready(self, push: Push) -> bool:
+    def ready(self, recipient: str) -> bool:
         return True
 
     async def close(self) -> None:
@@ -166,8 +166,8 @@ class WebPush:
     def connection(self) -> WebPushConnection:
         return WebPushConnection(self._client, self._limits, self._endpoint)
 
-    def ready(self, push: Push) -> bool:
-        return self._limits.is_free(webpush.origin(push.token))
+    def ready(self, recipient: str) -> bool:
+        return self._limits.is_free(webpush.origin(token_of(recipient)))
 
     async def close(self) -> None:
         await self._client.close()

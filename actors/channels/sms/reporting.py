@@ -13,6 +13,8 @@ from settings.hosts import is_loopback
 from settings.providers import Provider
 from settings.public import PublicSettings
 
+MARKED = {"vonage"}  # providers that get the token in each message, wherever their reports go
+
 
 class Reporting(NamedTuple):
     """Marks the messages of a provider. `url`: where its webhooks go; empty if it is not told. `secret`: see `of`."""
@@ -23,7 +25,7 @@ class Reporting(NamedTuple):
 
     @classmethod
     def of(cls, config: Provider, public: PublicSettings, identities: Identities | None) -> Reporting | None:
-        """Return the maker of the marks for messages of a provider; None without keys.
+        """Return the maker of the marks for messages of a provider; None without keys, or if there would be none.
 
         The URL is that of POST /api/reports/{provider}, which takes requests only for a provider with the option
         `reports`. Twilio refuses messages with an address that it cannot reach.
@@ -35,6 +37,8 @@ class Reporting(NamedTuple):
         if reachable and config.reports and config.reports.kind == "twilio":
             url = f"{public.url.rstrip('/')}/api/reports/{config.name}"
             secret = next(iter(config.reports.secrets), "")
+        if not url and config.scheme not in MARKED:
+            return None
         return cls(identities.keys[0], url, secret)
 
     def marked(self, text: Text, notification: int) -> Text:
