@@ -6,9 +6,11 @@ Each file begins with the addresses of the envelope as header fields, since Bcc 
 from __future__ import annotations
 
 from contextlib import suppress
+from datetime import UTC, datetime
 from email import policy
 from email.message import EmailMessage
 from email.parser import BytesParser
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
@@ -38,14 +40,22 @@ class Mailbox:
 
 
 def summary(number: int, mail: EmailMessage) -> dict[str, Any]:
-    """Return the fields of a mail that a list shows."""
+    """Return the fields of a mail that a list shows. `date`: in UTC, or None where the Date header is no date."""
     return {
         "number": number,
         "from": str(mail.get(ENVELOPE_FROM, "")),
         "to": [str(address) for address in mail.get_all(ENVELOPE_TO, [])],
         "subject": str(mail.get("Subject", "")),
-        "date": str(mail.get("Date", "")),
+        "date": _date(str(mail.get("Date", ""))),
     }
+
+
+def _date(header: str) -> datetime | None:
+    try:
+        date = parsedate_to_datetime(header)
+        return date.replace(tzinfo=date.tzinfo or UTC).astimezone(UTC)  # -0000 is UTC (RFC 5322, section 3.3).
+    except (ValueError, OverflowError):
+        return None
 
 
 def content(mail: EmailMessage) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 import settings
 from api.http import heads
 from api.http.asgi import CUT, LINGER_LIMIT, LINGER_TIMEOUT, ON_STOP, WHOLE
+from api.http.joined_writes import JoinedWrites
 from api.http.targets import REFUSED, TARGET
 from runtime import logs
 
@@ -52,7 +53,7 @@ class Connection(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start the timer for the first head."""
-        super().connection_made(transport)
+        super().connection_made(JoinedWrites(transport, self.loop))  # type: ignore[arg-type]
         self._settings = settings.load()
         self._deadline: asyncio.TimerHandle | None = None
         self._pending = 0  # bytes received since the last complete head or body

@@ -74,7 +74,7 @@ def _shown(one: providers.Provider, use: Use) -> dict[str, Any]:
         "refusedDomains": list(one.refused_domains),
         "daily": one.config.get("daily"),
         "dailyUsed": one.daily_used if one.config.get("daily") else None,
-        **shown({"daily_free_at": one.exhausted_until}),
+        **shown({"daily_free_at": one.exhausted_until, "silent_since": one.silent_since}),
         "workers": use.workers,
         "attempts": dict(use.attempts),
         "success": use.success,

@@ -68,7 +68,7 @@ def cancel(client: Client, as_json: bool, id: int) -> None:
 @click.option(
     "--reason",
     type=click.Choice(list(REASONS)),
-    help="With --failed: only with this reason; `provider`: the mail server did not work at the last attempt.",
+    help="With --failed: only with this reason; `provider`: the provider did not work at the last attempt.",
 )
 @click.option("--recipient", metavar="ADDRESS", help="With --failed: only to this address.")
 @click.option("--priority", type=click.Choice(PRIORITIES), help="With --failed: only with this priority.")

@@ -168,7 +168,11 @@ def _breakers(now: LiveStats) -> Iterator[Finding]:
     for provider in now.providers:
         if provider.opened_at is not None:
             what = f"the breaker of {provider.name} is open since {readable(provider.opened_at)}: {provider.reason}"
-            yield problem("breaker", what, "fix the mail server or SMTP_URL; sending then continues by itself")
+            yield problem(
+                "breaker",
+                what,
+                "fix the provider, or its account in SMTP_URL or PROVIDER_NAME; sending then continues by itself",
+            )
 
 
 def _refused_domains(now: LiveStats) -> Iterator[Finding]:

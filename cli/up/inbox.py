@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from datetime import UTC
 from email.message import EmailMessage
-from email.utils import parsedate_to_datetime
 from itertools import islice
 from typing import Any
 
@@ -56,12 +54,7 @@ def _list(mailbox: Mailbox, limit: int, as_json: bool) -> None:
 def _summary(number: int, mail: EmailMessage) -> dict[str, Any]:
     """Return the summary of a mail; `date` is in RFC 3339, or null where the Date header is no date."""
     known = summary(number, mail)
-    try:
-        date = parsedate_to_datetime(known["date"])
-        date = date.replace(tzinfo=date.tzinfo or UTC).astimezone(UTC)  # -0000 is UTC (RFC 5322, section 3.3).
-    except (ValueError, OverflowError):
-        return {**known, "date": None}
-    return {**known, "date": date.isoformat().replace("+00:00", "Z")}
+    return {**known, "date": known["date"] and known["date"].isoformat().replace("+00:00", "Z")}
 
 
 def _row(mail: dict[str, Any]) -> dict[str, Any]:

@@ -86,7 +86,7 @@ def test_the_overview_updates_itself(api: Api, opened: Open) -> None:
     page = opened(url(api, "/"))
     expect(page.locator("#live")).to_have_text("live")
     expect(page.locator("canvas")).to_have_count(2)
-    expect(page.get_by_role("region", name="Mail servers")).to_contain_text("421 busy")
+    expect(page.get_by_role("region", name="Providers")).to_contain_text("421 busy")
 
     api.sql.rows("UPDATE workers SET tallies = '{\"sent\": 4711}', seen_at = now() RETURNING 1")
 

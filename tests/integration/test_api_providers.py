@@ -49,6 +49,7 @@ def test_providers_reported_by_workers_are_listed_by_name(admin: CheckedClient) 
         "daily": None,
         "dailyUsed": None,
         "dailyFreeAt": None,
+        "silentSince": None,
         "workers": 0,
         "attempts": {},
         "success": None,
@@ -67,6 +68,17 @@ def test_a_domain_that_a_provider_refuses_is_shown_with_its_reply(api: Api, admi
     assert backup["refusedDomains"] == []
     [refused] = main["refusedDomains"]
     assert (refused["domain"], refused["reason"]) == ("shop.example", "550 5.7.26 DMARC")
+
+
+def test_a_provider_without_reports_says_since_when(api: Api, admin: CheckedClient) -> None:
+    api.sql.rows("UPDATE providers SET silent_since = now(), usual_share = 0.97 WHERE name = 'main' RETURNING 1")
+    try:
+        backup, main = admin.get(PROVIDERS).json["items"]
+    finally:
+        api.sql.rows("UPDATE providers SET silent_since = NULL, usual_share = NULL RETURNING 1")
+
+    assert backup["silentSince"] is None
+    assert datetime.fromisoformat(main["silentSince"]) <= datetime.now(UTC)
 
 
 def test_how_much_of_the_daily_limit_is_used_and_when_it_is_free_again(api: Api, admin: CheckedClient) -> None:

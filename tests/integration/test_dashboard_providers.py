@@ -130,5 +130,5 @@ def test_the_banner_links_to_the_page_of_providers_for_admins(api: Api) -> None:
     eventually(lambda: "backup is down" in admin.get("/failures").text)
     eventually(lambda: "backup is down" in reader.get("/failures").text)
     assert 'href="/providers">See the providers' in admin.get("/failures").html
-    assert 'href="/#providers">See the mail servers' in reader.get("/failures").html
+    assert 'href="/#providers">See the providers' in reader.get("/failures").html
     assert 'href="/providers"' not in reader.get("/failures").html
