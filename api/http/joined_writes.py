@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+LIMIT = 65_536  # bytes that wait at most; the transport then tells whether the client reads them
+
 
 class JoinedWrites:
     """Transport whose writes leave together with the next iteration of the event loop, in one system call.
@@ -16,11 +18,15 @@ class JoinedWrites:
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
         self._transport, self._loop = transport, loop
         self._pending: list[bytes] = []
+        self._size = 0
 
     def write(self, data: bytes) -> None:
         if not self._pending:
             self._loop.call_soon(self._flush)
         self._pending.append(data)
+        self._size += len(data)
+        if self._size > LIMIT:
+            self._flush()
 
     def write_eof(self) -> None:
         self._flush()
@@ -35,5 +41,5 @@ class JoinedWrites:
 
     def _flush(self) -> None:
         if self._pending:
-            data, self._pending = b"".join(self._pending), []
+            data, self._pending, self._size = b"".join(self._pending), [], 0
             self._transport.write(data)

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import cast
 
-from api.http.joined_writes import JoinedWrites
+from api.http.joined_writes import LIMIT, JoinedWrites
 
 
 class Recorder:
@@ -78,3 +78,12 @@ def test_the_next_step_writes_again() -> None:
         return transport.told
 
     assert asyncio.run(run()) == [b"first", b"second"]
+
+
+def test_a_large_answer_does_not_wait_so_that_the_transport_can_pause_it() -> None:
+    def stream(transport: JoinedWrites) -> None:
+        transport.write(b"head")
+        transport.write(b"x" * LIMIT)
+        transport.write(b"tail")
+
+    assert told(stream) == [b"head" + b"x" * LIMIT, b"tail"]
