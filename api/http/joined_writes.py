@@ -42,4 +42,5 @@ class JoinedWrites:
     def _flush(self) -> None:
         if self._pending:
             data, self._pending, self._size = b"".join(self._pending), [], 0
-            self._transport.write(data)
+            if not self._transport.is_closing():  # Otherwise the client is gone, and a write would fail.
+                self._transport.write(data)

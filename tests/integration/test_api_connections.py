@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import socket
+import struct
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -243,3 +245,15 @@ def test_http_1_0_is_answered_and_an_unknown_version_is_refused(api: Api) -> Non
         refused = exchange(api.port, b"GET /healthz HTTP/" + version + b"\r\nHost: h\r\n\r\n")
         assert refused is not None
         assert refused.status in (400, 505)
+
+
+def test_clients_that_reset_their_connections_at_any_moment_cause_no_error(api: Api) -> None:
+    for number in range(2_000):
+        with connected(api) as connection:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            connection.sendall(HEALTH * (1 + number % 5))
+            time.sleep(number % 7 * 0.000_15)
+    with connected(api) as connection:
+        connection.sendall(HEALTH)
+        assert answers(connection, 1) == [200]
+    assert '"level":"error"' not in api.log

@@ -87,3 +87,15 @@ def test_a_large_answer_does_not_wait_so_that_the_transport_can_pause_it() -> No
         transport.write(b"tail")
 
     assert told(stream) == [b"head" + b"x" * LIMIT, b"tail"]
+
+
+def test_nothing_is_written_to_a_connection_that_was_lost_meanwhile() -> None:
+    async def run() -> list[object]:
+        transport = Recorder()
+        joined = JoinedWrites(cast(asyncio.Transport, transport), asyncio.get_running_loop())
+        joined.write(b"answer")
+        transport.close()  # as uvloop does when the client resets the connection
+        await asyncio.sleep(0)
+        return transport.told
+
+    assert asyncio.run(run()) == ["close"]
