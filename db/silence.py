@@ -31,7 +31,7 @@ Numbers = tuple[int, int]  # notifications that were sent in an hour, and those 
 
 
 class Judged(NamedTuple):
-    """What the last `hours` show. `usual`: share of notifications about which a report usually comes."""
+    """Result for the last `hours`. `usual`: share of notifications about which a report usually comes."""
 
     silent: bool
     hours: int

@@ -14,6 +14,7 @@ from falcon.asgi import Request, Response
 from api.access.auth import Caller, require
 from api.dashboard import filters
 from api.dashboard.page import done, show
+from api.dashboard.phrases import exact
 from api.http import pagination
 from api.http.problems import Problem
 from api.resources import control
@@ -74,7 +75,7 @@ class Kind(NamedTuple):
     def fields(self) -> dict[str, str]:
         """Return the fields that `read` parses."""
         named = dict(zip(_LAST, (value or "" for value in self.last), strict=True))
-        times = {"oldest": _text(self.oldest), "newest": _text(self.newest)}
+        times = {"oldest": exact(self.oldest), "newest": exact(self.newest)}
         return {"reason": self.reason, **named, **times, **({"sandbox": self.sandbox} if self.sandbox else {})}
 
     @property
@@ -82,7 +83,7 @@ class Kind(NamedTuple):
         """Return the query of the list of failures with this reason in these times."""
         # To whole seconds, as the fields of the list have them.
         until = self.newest.replace(microsecond=0) + timedelta(seconds=1)
-        times = {"createdFrom": _text(self.oldest.replace(microsecond=0)), "createdTo": _text(until)}
+        times = {"createdFrom": exact(self.oldest.replace(microsecond=0)), "createdTo": exact(until)}
         return urlencode({"q": f"reason:{self.reason}", **times, **({"sandbox": self.sandbox} if self.sandbox else {})})
 
     def filters(self, caller: Caller) -> dict[str, Any]:
@@ -171,7 +172,3 @@ class RetryKind:
         self, req: Request, kind: Kind, caller: Caller, after: Position | None, limit: int
     ) -> list[Position]:
         return await control.retry_all(self._store, req, kind.filters(caller), after, limit)
-
-
-def _text(moment: datetime) -> str:
-    return moment.isoformat().replace("+00:00", "Z")

@@ -41,7 +41,7 @@ log = logs.get("api")
 
 
 def stop_linger(within: float | None) -> float:
-    """Seconds that a connection without a request stays open at a stop: its first request may be on the way.
+    """Return the seconds that a connection without a request stays open at a stop: its request may be on the way.
 
     `within`: seconds that a stop may take before uvicorn cancels what is left; None if they are not limited.
     """
@@ -60,7 +60,6 @@ class Connection(HttpToolsProtocol):
         self._in_body = self._refused = False
         allowed = tuple(self.config.forwarded_allow_ips)
         self._behind_proxy = self.client is None or heads.is_trusted(self.client[0], allowed)
-        self._stop_linger = stop_linger(self.config.timeout_graceful_shutdown)
         self._allow(self._stop_linger if STOPPING in self.app_state else self._settings.http.head_timeout)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -139,6 +138,10 @@ class Connection(HttpToolsProtocol):
             self._allow(self._stop_linger)
         else:
             super().shutdown()
+
+    @property
+    def _stop_linger(self) -> float:
+        return stop_linger(self.config.timeout_graceful_shutdown)
 
     @property
     def _answering(self) -> bool:

@@ -17,7 +17,7 @@ KILL_MARGIN = 1  # seconds
 
 
 def stop_timeout(grace: int) -> float:
-    """Seconds after which uvicorn cancels the remaining requests, before gunicorn kills the process after `grace`."""
+    """Return the seconds after which uvicorn cancels requests. gunicorn kills the process after `grace` seconds."""
     return max(grace - KILL_MARGIN, grace / 2)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from api.dashboard.mailbox import Mailbox, content, summary
+from api.dashboard.phrases import exact
 from cli.terminal import moments, show
 from cli.terminal.failure import Refused
 from cli.up import data
@@ -54,7 +55,7 @@ def _list(mailbox: Mailbox, limit: int, as_json: bool) -> None:
 def _summary(number: int, mail: EmailMessage) -> dict[str, Any]:
     """Return the summary of a mail; `date` is in RFC 3339, or null where the Date header is no date."""
     known = summary(number, mail)
-    return {**known, "date": known["date"] and known["date"].isoformat().replace("+00:00", "Z")}
+    return {**known, "date": known["date"] and exact(known["date"])}
 
 
 def _row(mail: dict[str, Any]) -> dict[str, Any]:

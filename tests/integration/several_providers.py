@@ -49,8 +49,8 @@ def accept(count: int, **fields: object) -> list[int]:
     return [a.id for a in lifecycle.accept(drafts, GRACE)]
 
 
-def deliver(process: Process, ids: list[int]) -> None:
-    """Deliver these once."""
+def deliver(process: Process, ids: Sequence[int]) -> None:
+    """Deliver these once; what is to be tried again waits."""
     with suppress(Again):
         process.deliver(ids)
 

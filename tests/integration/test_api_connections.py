@@ -252,7 +252,7 @@ def test_clients_that_reset_their_connections_at_any_moment_cause_no_error(api: 
         with connected(api) as connection:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             connection.sendall(HEALTH * (1 + number % 5))
-            time.sleep(number % 7 * 0.000_15)
+            time.sleep(number % 7 * 0.000_15)  # so that the resets meet each step of an answer
     with connected(api) as connection:
         connection.sendall(HEALTH)
         assert answers(connection, 1) == [200]

@@ -7,14 +7,12 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from itertools import pairwise
 from uuid import uuid4
 
 import pytest
 import redis
 
-from actors.delivery import Again
 from db import lifecycle
 from db.database import connection, database, rows
 from settings import Settings
@@ -22,6 +20,7 @@ from tests.environment import configured
 from tests.eventually import eventually
 from tests.integration.delivering import Process
 from tests.integration.rows import GRACE, draft, status
+from tests.integration.several_providers import deliver
 from tests.smtp import Reply, SmtpServer
 from tests.smtp.limits import Limits
 
@@ -56,11 +55,6 @@ def make(store: Settings, client: redis.Redis, smtp_server: SmtpServer) -> Itera
 def accept(count: int, *domains: str) -> list[int]:
     drafts = [draft(f"{uuid4().hex}@{domains[n % len(domains)]}") for n in range(count)]
     return [a.id for a in lifecycle.accept(drafts, GRACE)]
-
-
-def deliver(process: Process, ids: Sequence[int]) -> None:
-    with suppress(Again):
-        process.deliver(list(ids))
 
 
 def keep_delivering(processes: Sequence[Process], ids: Sequence[int], within: float = 60.0) -> None:

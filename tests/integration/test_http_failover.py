@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from uuid import uuid4
 
 import pytest
 
-from actors.delivery import Again
-from db import lifecycle
 from settings import Settings
 from tests.environment import configured
 from tests.integration.delivering import Process
-from tests.integration.rows import GRACE, draft, history, passed, row, status
+from tests.integration.rows import history, passed, row, status
+from tests.integration.several_providers import accept, deliver
 from tests.providers.apis import URLS, Fake
 from tests.providers.server import Fault, Server, answer_cut_at, answering, reset_after
 
@@ -55,16 +54,6 @@ def make(store: Settings, made: ExitStack) -> Make:
         return process, providers
 
     return make
-
-
-def accept(count: int, **fields: object) -> list[int]:
-    drafts = [draft(f"{n}@example.com")._replace(**fields) for n in range(count)]  # type: ignore[arg-type]
-    return [a.id for a in lifecycle.accept(drafts, GRACE)]
-
-
-def deliver(process: Process, ids: list[int]) -> None:
-    with suppress(Again):
-        process.deliver(ids)
 
 
 @pytest.mark.parametrize("kind", sorted(URLS))

@@ -10,7 +10,7 @@ from api.http.joined_writes import LIMIT, JoinedWrites
 
 
 class Recorder:
-    """Transport that records what it is told."""
+    """Transport that records the calls that it gets."""
 
     def __init__(self) -> None:
         self.told: list[object] = []
@@ -24,15 +24,12 @@ class Recorder:
     def close(self) -> None:
         self.told.append("close")
 
-    def abort(self) -> None:
-        self.told.append("abort")
-
     def is_closing(self) -> bool:
         return "close" in self.told
 
 
 def told(act: Callable[[JoinedWrites], None]) -> list[object]:
-    """What the transport is told after one iteration of the event loop."""
+    """Return the calls that the transport got within one iteration of the event loop."""
 
     async def run() -> list[object]:
         transport = Recorder()
