@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from itertools import count
 from pathlib import Path
 
@@ -59,6 +59,17 @@ class Databases:
             yield url
         finally:
             self._sql.rows(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@contextmanager
+def empty_database(server: Postgres, name: str) -> Iterator[str]:
+    """DATABASE_URL of a database without tables that lives as long as the block."""
+    with closing(Sql(server.url_of("postgres"))) as admin:
+        admin.rows(f"CREATE DATABASE {name}")
+        try:
+            yield server.url_of(name)
+        finally:
+            admin.rows(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @contextmanager

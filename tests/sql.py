@@ -7,13 +7,20 @@ from typing import Any
 
 import psycopg2
 
+from db.bounded_wait import waiting
+from db.hosts import NoAnswer
+
+# Seconds for an answer. What this process bound last limits the wait of every connection, and is less than a new
+# database may take on a busy machine.
+WITHIN = 60.0
+
 
 class Sql:
     """One connection to a database, in autocommit mode; for several threads.
 
     A new connection costs PostgreSQL ten times as much as a query, and `eventually()` asks many times a second.
     A thread that finds the connection in use takes one of its own for that query. A connection that the server has
-    closed is replaced; while there is no server, `rows` raises psycopg2.OperationalError.
+    closed is replaced; while there is no server, or no answer, `rows` raises psycopg2.OperationalError.
     """
 
     def __init__(self, url: str) -> None:
@@ -44,6 +51,9 @@ class Sql:
         if (kept := self._kept) is not None:
             try:
                 return _run(kept, sql, parameters)
+            except NoAnswer:  # The server may be running the statement: it must not begin a second time.
+                self.close()
+                raise
             except (psycopg2.OperationalError, psycopg2.InterfaceError):
                 if not kept.closed:
                     raise
@@ -55,6 +65,6 @@ class Sql:
 
 
 def _run(connection: psycopg2.extensions.connection, sql: str, parameters: tuple[object, ...]) -> list[tuple[Any, ...]]:
-    with connection.cursor() as cursor:
-        cursor.execute(sql, parameters)
+    with waiting(WITHIN), connection.cursor() as cursor:
+        cursor.execute(sql, parameters or None)
         return cursor.fetchall() if cursor.description is not None else []

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 from psycopg2.extensions import get_wait_callback, set_wait_callback
@@ -13,6 +14,7 @@ from psycopg2.extensions import get_wait_callback, set_wait_callback
 from db import database
 from db.database import Unavailable, connection, rows
 from tests.environment import configured
+from tests.sql import Sql
 
 
 @pytest.fixture(autouse=True)
@@ -60,3 +62,8 @@ def test_the_server_ends_a_statement_that_takes_too_long() -> None:
 def test_a_migration_has_no_statement_timeout() -> None:
     with database.patiently(), connection():
         assert rows("SELECT pg_sleep(0.8)")
+
+
+def test_the_statements_of_the_tests_themselves_may_take_longer(database_url: str) -> None:
+    with closing(Sql(database_url)) as sql:
+        assert sql.rows("SELECT 1 FROM pg_sleep(1)") == [(1,)]

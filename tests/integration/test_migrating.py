@@ -18,6 +18,7 @@ from db.database import Contended, Unacceptable, bind, database, rows
 from db.migrations import LIMITS
 from db.migrations.insistence import Limits
 from settings import Settings, load
+from tests.embedded import empty_database
 from tests.eventually import eventually
 from tests.integration.ends import SIZE, ended, grown
 
@@ -234,14 +235,10 @@ def test_a_new_database_gets_all_migrations_at_once(
     future("9001_note", NOTE)
     future("9002_no_note_after", 'Statement("ALTER TABLE notifications DROP COLUMN note"),')
     database.close()
-    with other() as admin:
-        admin.execute("CREATE DATABASE fresh_one")
-        try:
-            bind(own_store.changed(DATABASE_URL=postgres_server.url_of("fresh_one")).database)
-            assert migrations.migrate()[-2:] == ["9001_note", "9002_no_note_after"]
-            migrations.check()
-        finally:
-            database.close()
-            admin.execute("DROP DATABASE fresh_one WITH (FORCE)")
-            bind(own_store.database)
-            database.connect()
+    with empty_database(postgres_server, "fresh_one") as url:
+        bind(own_store.changed(DATABASE_URL=url).database)
+        assert migrations.migrate()[-2:] == ["9001_note", "9002_no_note_after"]
+        migrations.check()
+        database.close()
+    bind(own_store.database)
+    database.connect()

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import psycopg2
 import pytest
 from playhouse.migrations import Runner
 
@@ -16,6 +15,7 @@ from db import blocks, lifecycle, migrations, reports, retention
 from db.database import bind, connection, database, rows
 from db.idempotency import Key, Post, accept_once
 from db.records import CLAIMED_COLUMNS, Claimed
+from tests.embedded import empty_database
 from tests.environment import configured
 from tests.integration.ends import ALIKE, BOUNDS, DAY, SIZE, ended, grown, left, orphans
 from tests.integration.rows import CLIENT, GRACE, WORKER, accepted, attempt, draft, history, status
@@ -28,22 +28,15 @@ COMMENTS = "0030_column_comments"  # needs the tables of 0013
 @pytest.fixture
 def before(postgres_server: Postgres) -> Iterator[None]:
     """A database as the migration before it left it, with what later ones have added: the code needs that."""
-    admin = psycopg2.connect(postgres_server.url_of("postgres"))
-    admin.autocommit = True
-    admin.cursor().execute("CREATE DATABASE without_blocks")
-    try:
-        with configured(database_url=postgres_server.url_of("without_blocks")) as settings:
-            bind(settings.database)
-            with connection():
-                runner = _runner()
-                runner.up("0012_switches")
-                for later in [m for m in runner.status() if m.name > "0013_blocks" and m.name != COMMENTS]:
-                    migrations._run(runner, later.name, later.load(), migrations.LIMITS)
-                yield
-            database.close()
-    finally:
-        admin.cursor().execute("DROP DATABASE without_blocks WITH (FORCE)")
-        admin.close()
+    with empty_database(postgres_server, "without_blocks") as url, configured(database_url=url) as settings:
+        bind(settings.database)
+        with connection():
+            runner = _runner()
+            runner.up("0012_switches")
+            for later in [m for m in runner.status() if m.name > "0013_blocks" and m.name != COMMENTS]:
+                migrations._run(runner, later.name, later.load(), migrations.LIMITS)
+            yield
+        database.close()
 
 
 def _runner() -> Runner:

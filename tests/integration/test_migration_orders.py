@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import psycopg2
 import pytest
 
 from cli.servers.postgres import Postgres
 from db import migrations
 from db.database import bind, database, rows
+from tests.embedded import empty_database
 from tests.environment import configured
 
 Shape = list[list[tuple[Any, ...]]]
@@ -36,16 +36,12 @@ NOTE = 'from db.migrations.steps import Statement\nSTEPS = (Statement("ALTER TAB
 @contextmanager
 def empty(server: Postgres, name: str) -> Iterator[None]:
     """A database without tables, and this thread's connection to it."""
-    with closing(psycopg2.connect(server.url_of("postgres"))) as admin:
-        admin.autocommit = True
-        admin.cursor().execute(f"CREATE DATABASE {name}")
+    with empty_database(server, name) as url, configured(database_url=url) as settings:
+        bind(settings.database)
         try:
-            with configured(database_url=server.url_of(name)) as settings:
-                bind(settings.database)
-                yield
+            yield
         finally:
             database.close()
-            admin.cursor().execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 def shape() -> Shape:

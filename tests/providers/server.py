@@ -221,6 +221,8 @@ def answer_twice(exchange: Exchange) -> None:
 
 def close_after(exchange: Exchange) -> None:
     """Take the mail, answer, and close the connection without announcing it."""
+    # The end arrives with the answer. Later, it could arrive when the next request is already on its way.
+    exchange.client.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
     exchange.client.sendall(exchange.serve().octets)
     exchange.client.shutdown(socket.SHUT_RDWR)
 

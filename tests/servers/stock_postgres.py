@@ -18,6 +18,7 @@ from cli.servers import exec_with_parent_death
 from tests.eventually import eventually
 from tests.processes import Group
 from tests.servers.programs import postgresql, unprivileged
+from tests.sql import Sql
 from tests.system import free_port
 
 ROLE, PASSWORD = "notify", "Pa%ss@word"
@@ -77,11 +78,8 @@ class StockPostgres:
 
     def run(self, statement: str, *parameters: object, database: str = "postgres") -> list[tuple[Any, ...]]:
         """Run one statement as the superuser, outside of a transaction, and return its rows."""
-        with closing(self._connect(database)) as connection:
-            connection.autocommit = True
-            with connection.cursor() as cursor:
-                cursor.execute(statement, parameters or None)
-                return cursor.fetchall() if cursor.description else []
+        with closing(Sql(self.superuser_url(database))) as sql:
+            return sql.rows(statement, *parameters)
 
     @contextmanager
     def empty(self, encoding: str = "UTF8", options: str = "LOCALE 'C'") -> Iterator[str]:
@@ -123,9 +121,6 @@ class StockPostgres:
         }
         with (self.data / "postgresql.conf").open("a") as file:
             file.writelines(f"{name} = '{value}'\n" for name, value in {**where, **settings}.items())
-
-    def _connect(self, database: str) -> Any:
-        return psycopg2.connect(host=str(self.data), port=self.port, user="postgres", dbname=database)
 
     def _answers(self) -> bool:
         try:
