@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from uuid import uuid4
 
@@ -20,7 +21,7 @@ from tests.environment import configured
 from tests.eventually import eventually
 from tests.integration.delivering import Process
 from tests.integration.rows import CLIENT, GRACE, WORKER, alive, draft, history, row, status
-from tests.smtp import Reply, SmtpServer
+from tests.smtp import Hang, Reply, SmtpServer
 
 BAD, GOOD = "bad.example", "good.example"
 DMARC = Reply(550, "5.7.26 unauthenticated mail from bad.example is not accepted due to its DMARC policy")
@@ -181,9 +182,15 @@ def test_one_mail_tests_the_provider_and_the_others_return_when_it_is_taken(made
     ids = world.accept(3)
     world.deliver(ids)
     world.servers[0].clear()
+    world.servers[0].on("dot", Hang(), times=1)
 
     world.due(ids)
-    world.deliver(ids)
+    with ThreadPoolExecutor() as one:
+        delivery = one.submit(world.deliver, ids)
+        # The test lasts until both others have asked; later, they would be sent too.
+        eventually(lambda: sorted(status(id) for id in ids) == ["pending", "pending", "processing"])
+        world.servers[0].release()
+        delivery.result(60)
     assert sorted(status(id) for id in ids) == ["pending", "pending", "sent"]
     eventually(lambda: opened() == [])
     rows("UPDATE refused_domains SET closed_at = now() - interval '1 hour'")
