@@ -11,6 +11,8 @@ from urllib.parse import urlencode
 
 from db.secrets import KeyText
 from tests.client import Client, Response
+from tests.keys import EVERY, key
+from tests.system import System
 
 FORM = "application/x-www-form-urlencoded"
 _TOKEN = re.compile(r'name="form_token" value="([^"]+)"')
@@ -74,3 +76,10 @@ class Person:
                 else:
                     self.cookies[name] = morsel.value
         return Page(answer.status, answer.headers, answer.raw.decode())
+
+
+def logged_in(api: System, *scopes: str, of: int = 1, sandbox: bool = False) -> Person:
+    """Return somebody who has logged in with a new key of the client `of`, which has every scope if none is given."""
+    person = Person(api.port)
+    assert person.log_in(key(api.sql, scopes or EVERY, of=of, sandbox=sandbox)).status == 303
+    return person

@@ -19,7 +19,7 @@ To add a page:
 4. An action is a `<form method="post">` (the macro `form` adds the token). `on_post` reads `req.context.form`, calls
    the function of the API, and ends with `done(req, resp, to, "flash-code")`; the text is in `flashes.py`. An action
    that cannot be undone asks for confirmation: a page at the same address (`on_get` with the macro `confirm`).
-5. Test it: add it to PAGES of `tests/integration/test_dashboard_pages.py`, which checks headers, access and hostile
+5. Test it: add it to PAGES of `tests/integration/dashboard/test_pages.py`, which checks headers, access and hostile
    content on every page, and to `tests/browser/`, which checks accessibility (axe) and the console in Chromium.
 """
 

@@ -95,7 +95,7 @@ OPERATIONS: dict[tuple[str, str], tuple[set[str], Any]] = {
     ("POST", "/api/domains/{domain}/rotate"): ({"manage"}, None),
     ("POST", "/api/erasures"): ({"manage"}, {"recipient": "gone@example.com"}),
     ("GET", "/api/erasures/{id}"): ({"manage"}, None),
-    ("GET", "/api/export"): (set(), None),  # needs two scopes: see test_dashboard_audit.py
+    ("GET", "/api/export"): (set(), None),  # needs two scopes: see dashboard/test_audit.py
     ("POST", "/api/reports"): ({"send"}, b"Subject: Undelivered"),
     ("GET", "/api/reports"): ({"admin"}, None),
     ("GET", "/api/audit"): ({"admin", "manage"}, None),

@@ -10,7 +10,7 @@ import pytest
 
 from cli.servers.valkey import Valkey
 from tests.contract import CheckedClient, faults
-from tests.dashboard import Person
+from tests.dashboard import logged_in
 from tests.dns_server import DnsServer
 from tests.integration.api import Api, running
 from tests.keys import client, key
@@ -169,8 +169,7 @@ def test_dns_without_an_answer_is_reported_within_a_bounded_time(manager: Checke
 
 
 def test_the_dashboard_adds_checks_rotates_and_removes_a_domain(api: Api, dns: DnsServer) -> None:
-    person = Person(api.port)
-    person.log_in(key(api.sql, ["read", "manage"]))
+    person = logged_in(api, "read", "manage")
     place = "/domains/example.com"
 
     assert person.submit("/domains", {"domain": "example.com"}).headers["location"].endswith(place)
@@ -186,8 +185,7 @@ def test_the_dashboard_adds_checks_rotates_and_removes_a_domain(api: Api, dns: D
 
 def test_a_key_with_the_scope_read_sees_domains_and_cannot_change_them(api: Api, manager: CheckedClient) -> None:
     assert manager.post(DOMAINS, {"domain": "example.com"}).status == 201
-    reader = Person(api.port)
-    reader.log_in(key(api.sql, ["read"]))
+    reader = logged_in(api, "read")
 
     page = reader.get("/domains/example.com").text
     assert "_domainkey.example.com" in page

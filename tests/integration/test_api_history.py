@@ -9,7 +9,7 @@ import pytest
 from cli.servers.valkey import Valkey
 from db import database, history
 from tests.contract import CheckedClient, faults
-from tests.dashboard import Person
+from tests.dashboard import logged_in
 from tests.environment import configured
 from tests.integration.api import Api, running
 from tests.keys import client as another
@@ -119,14 +119,8 @@ def test_invalid_parameters_are_reported_together(api: Api) -> None:
     assert "must be one of: 24h, 7d, 30d" in faults(refused).values()
 
 
-def person(api: Api, scopes: list[str]) -> Person:
-    person = Person(api.port)
-    assert person.log_in(key(api.sql, scopes)).status == 303
-    return person
-
-
 def test_the_page_of_the_history_shows_the_chosen_client(api: Api, other: int) -> None:
-    page = person(api, ["read"]).get("/history?window=7d&by=tag")
+    page = logged_in(api, "read").get("/history?window=7d&by=tag")
     assert "Sent 30 Failed 10 Cancelled 0 Success rate 75 %" in page.text
     assert "welcome" in page.text
     assert "others" in page.text
@@ -135,10 +129,10 @@ def test_the_page_of_the_history_shows_the_chosen_client(api: Api, other: int) -
 
 
 def test_the_page_of_the_history_shows_all_clients_to_an_admin(api: Api, other: int) -> None:
-    admin = person(api, ["read", "admin"])
+    admin = logged_in(api, "read", "admin")
     assert "Sent 30 Failed" in admin.get("/history").text
     together = admin.get("/history?clients=all&by=client").text
     assert "Sent 35 Failed" in together
     assert "shop sent 5" in together
-    assert person(api, ["read"]).get("/history?clients=all").status == 400
-    assert person(api, ["read"]).get("/history?by=x").status == 400
+    assert logged_in(api, "read").get("/history?clients=all").status == 400
+    assert logged_in(api, "read").get("/history?by=x").status == 400

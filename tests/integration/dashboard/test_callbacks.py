@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import pytest
 
 from cli.servers.valkey import Valkey
-from tests.dashboard import Page, Person
+from tests.dashboard import Page, Person, logged_in
 from tests.furnishing import delivery, endpoint, status
 from tests.integration.api import Api, running
-from tests.keys import client, key
+from tests.keys import client
 
 
 @pytest.fixture(scope="module")
@@ -21,19 +21,13 @@ def api(module_database_url: str, redis_server: Valkey) -> Iterator[Api]:
 
 @pytest.fixture
 def person(api: Api) -> Person:
-    return logged_in(api, ["read", "manage"])
+    return logged_in(api, "read", "manage")
 
 
 @pytest.fixture
 def place(api: Api) -> str:
     """The page of an endpoint."""
     return f"/callbacks/{endpoint(api.sql, 'Orders of a shop')}"
-
-
-def logged_in(api: Api, scopes: list[str], **options: bool) -> Person:
-    person = Person(api.port)
-    assert person.log_in(key(api.sql, scopes, **options)).status == 303
-    return person
 
 
 def id_of(place: str) -> int:
@@ -112,9 +106,8 @@ def test_a_test_redirects_to_its_delivery(person: Person, place: str) -> None:
 def test_neither_a_test_key_nor_another_client_can_change_an_endpoint(api: Api, place: str) -> None:
     id = delivery(api.sql, id_of(place))
     acts = (f"{place}/test", f"{place}/retry", f"{place}/disabled", f"{place}/deliveries/{id}/retry")
-    tester = logged_in(api, ["read", "manage"], sandbox=True)
-    stranger = Person(api.port)
-    stranger.log_in(key(api.sql, ["read", "manage"], of=client(api.sql, "stranger")))
+    tester = logged_in(api, "read", "manage", sandbox=True)
+    stranger = logged_in(api, "read", "manage", of=client(api.sql, "stranger"))
     for path in acts:
         assert tester.submit("/", {"disabled": "true"}, to=path).status == 403
         assert stranger.submit("/", {"disabled": "true"}, to=path).status == 404

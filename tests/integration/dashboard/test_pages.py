@@ -18,7 +18,7 @@ from api.dashboard.nav import ENTRIES
 from cli.servers.valkey import Valkey
 from cli.up.mailbox import Slot
 from tests.client import Client
-from tests.dashboard import Person
+from tests.dashboard import Person, logged_in
 from tests.furnishing import HOSTILE, delivery, endpoint, failed, pending, status
 from tests.integration.api import Api, running
 from tests.keys import EVERY, client, key
@@ -127,9 +127,7 @@ def furnish(api: Api, mail: Path) -> None:
 
 @pytest.fixture(scope="module")
 def admin(api: Api) -> Person:
-    person = Person(api.port)
-    assert person.log_in(key(api.sql)).status == 303
-    return person
+    return logged_in(api)
 
 
 @pytest.fixture(scope="module")
@@ -184,8 +182,7 @@ def test_every_page_has_the_security_headers(api: Api, admin: Person, ids: dict[
 def test_a_page_opens_for_exactly_its_scopes(api: Api, ids: dict[str, int], route: str, scope: str) -> None:
     """With `read`, without which nobody is let in, and one more."""
     scopes = {"read", scope}
-    person = Person(api.port)
-    person.log_in(key(api.sql, sorted(scopes)))
+    person = logged_in(api, *scopes)
     assert person.get(place(route, ids)).status == (200 if PAGES[route] <= scopes else 403)
 
 
@@ -228,8 +225,7 @@ def test_unknown_id_is_answered_with_an_error_page(admin: Person, route: str, id
 @pytest.mark.parametrize("route", [route for route in sorted({*PAGES, *OTHERS}) if "{id}" in route])
 @pytest.mark.parametrize("method", ["get", "post"])
 def test_the_page_of_another_clients_notification_is_a_404(api: Api, route: str, method: str) -> None:
-    stranger = Person(api.port)
-    stranger.log_in(key(api.sql, of=client(api.sql, f"stranger {method} {route}")))
+    stranger = logged_in(api, of=client(api.sql, f"stranger {method} {route}"))
     mine = {"cancel": pending(api.sql), "": failed(api.sql)}
     address = place(route, mine).replace("{number}", "1")
     if method == "get":

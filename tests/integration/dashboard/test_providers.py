@@ -8,10 +8,9 @@ from collections.abc import Iterator
 import pytest
 
 from cli.servers.valkey import Valkey
-from tests.dashboard import Page, Person
+from tests.dashboard import Page, Person, logged_in
 from tests.eventually import eventually
 from tests.integration.api import Api, running
-from tests.keys import key
 
 SERVER = "[2001:db8::1]:587"
 CONFIG = {"channel": "email", "priority": 1, "weight": 2, "connections": 20, "rate": 14.5}
@@ -38,12 +37,6 @@ def reported(api: Api) -> None:
     )
 
 
-def logged_in(api: Api, *scopes: str, sandbox: bool = False) -> Person:
-    person = Person(api.port)
-    assert person.log_in(key(api.sql, ["read", *scopes], sandbox=sandbox)).status == 303
-    return person
-
-
 def told(person: Person, answer: Page) -> str:
     """Return the text of the page to which an action redirects."""
     assert answer.status == 303, answer.text
@@ -56,7 +49,7 @@ def stored(api: Api, name: str) -> tuple[bool, int | None]:
 
 
 def test_a_provider_whose_reports_have_stopped_says_so(api: Api) -> None:
-    person = logged_in(api, "admin")
+    person = logged_in(api, "read", "admin")
     assert "its reports have stopped" not in person.get("/providers").text
     api.sql.rows("UPDATE providers SET silent_since = now(), usual_share = 1 WHERE name = 'backup' RETURNING 1")
     assert person.get("/providers").text.count("its reports have stopped since") == 1
@@ -64,7 +57,7 @@ def test_a_provider_whose_reports_have_stopped_says_so(api: Api) -> None:
 
 def test_providers_are_shown_with_their_limits_and_their_throughput(api: Api) -> None:
     api.sql.rows(f"{DOWN} WHERE name = 'backup' RETURNING 1")
-    shown = logged_in(api, "admin").get("/providers").text
+    shown = logged_in(api, "read", "admin").get("/providers").text
     assert "backup email down since" in shown
     assert "421 busy" in shown
     assert f"{SERVER} email works 1" in shown
@@ -72,7 +65,7 @@ def test_providers_are_shown_with_their_limits_and_their_throughput(api: Api) ->
 
 
 def test_a_provider_is_disabled_after_a_confirmation_and_enabled(api: Api) -> None:
-    admin = logged_in(api, "admin")
+    admin = logged_in(api, "read", "admin")
     place = "/providers/%5B2001:db8::1%5D:587"
     assert "goes through the others: backup" in admin.get(place).text
     assert f"{SERVER} email disabled" in told(admin, admin.submit(place, {"enabled": "false"}))
@@ -87,7 +80,7 @@ def test_a_provider_is_disabled_after_a_confirmation_and_enabled(api: Api) -> No
 
 
 def test_a_weight_is_set_and_an_empty_one_restores_that_of_the_url(api: Api) -> None:
-    admin = logged_in(api, "admin")
+    admin = logged_in(api, "read", "admin")
     assert "The weight is set" in told(admin, admin.submit("/providers", {"weight": " 9 "}, to="/providers/backup"))
     assert stored(api, "backup") == (True, 9)
     admin.submit("/providers", {"weight": ""}, to="/providers/backup")
@@ -96,7 +89,7 @@ def test_a_weight_is_set_and_an_empty_one_restores_that_of_the_url(api: Api) -> 
 
 @pytest.mark.parametrize("weight", ["0", "1001", "many", "-1", "1.5", "9" * 400, "²"])
 def test_an_invalid_weight_is_shown_with_its_fault(api: Api, weight: str) -> None:
-    admin = logged_in(api, "admin")
+    admin = logged_in(api, "read", "admin")
     page = admin.submit("/providers", {"weight": weight}, to="/providers/backup")
     assert page.status == 422
     assert f'value="{weight}"' in page.html
@@ -106,27 +99,27 @@ def test_an_invalid_weight_is_shown_with_its_fault(api: Api, weight: str) -> Non
 
 @pytest.mark.parametrize("fields", [{}, {"enabled": "maybe"}])
 def test_an_empty_form_changes_nothing(api: Api, fields: dict[str, str]) -> None:
-    assert logged_in(api, "admin").submit("/providers", fields, to="/providers/backup").status == 422
+    assert logged_in(api, "read", "admin").submit("/providers", fields, to="/providers/backup").status == 422
     assert stored(api, "backup") == (True, None)
 
 
 def test_an_unknown_provider_is_a_404(api: Api) -> None:
-    admin = logged_in(api, "admin")
+    admin = logged_in(api, "read", "admin")
     assert admin.get("/providers/nobody").status == 404
     assert admin.submit("/providers", {"enabled": "false"}, to="/providers/nobody").status == 404
 
 
 def test_a_key_without_the_scope_cannot_change_providers(api: Api) -> None:
-    tester = logged_in(api, "admin", sandbox=True)
+    tester = logged_in(api, "read", "admin", sandbox=True)
     assert "Disable" not in tester.get("/providers").text
-    for person in (tester, logged_in(api, "manage")):
+    for person in (tester, logged_in(api, "read", "manage")):
         assert person.submit("/", {"enabled": "false"}, to="/providers/backup").status == 403
     assert stored(api, "backup") == (True, None)
 
 
 def test_the_banner_links_to_the_page_of_providers_for_admins(api: Api) -> None:
     api.sql.rows(f"{DOWN} WHERE name = 'backup' RETURNING 1")
-    admin, reader = logged_in(api, "admin"), logged_in(api)
+    admin, reader = logged_in(api, "read", "admin"), logged_in(api, "read")
     eventually(lambda: "backup is down" in admin.get("/failures").text)
     eventually(lambda: "backup is down" in reader.get("/failures").text)
     assert 'href="/providers">See the providers' in admin.get("/failures").html

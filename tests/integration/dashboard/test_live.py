@@ -15,7 +15,7 @@ import pytest
 from api.dashboard.sampling import rates
 from cli.servers.valkey import Valkey
 from db.live_stats import LiveStats, PriorityStats, Worker
-from tests.dashboard import Person
+from tests.dashboard import Person, logged_in
 from tests.eventually import eventually, outlast
 from tests.integration.api import Api, running
 from tests.keys import client, key
@@ -51,12 +51,6 @@ def event(stream: HTTPResponse) -> tuple[str, Any] | None:
         if not field and name:
             return name, json.loads(data or "null")
     return None
-
-
-def visitor(api: Api, *scopes: str, of: int = 1) -> Person:
-    person = Person(api.port)
-    person.log_in(key(api.sql, ["read", *scopes], of=of))
-    return person
 
 
 def worker(id: UUID, began: datetime = BEGAN, **counters: int) -> Worker:
@@ -99,7 +93,7 @@ def test_no_rate_is_negative_after_a_database_was_restored() -> None:
 
 
 def test_each_sample_reaches_all_viewers(api: Api) -> None:
-    person = visitor(api, "admin")
+    person = logged_in(api, "read", "admin")
     with ExitStack() as stack:
         streams = [stack.enter_context(looking(api, person)) for _ in range(3)]
         assert [event(stream)[0] for stream in streams] == ["history"] * 3  # type: ignore[index]
@@ -108,7 +102,7 @@ def test_each_sample_reaches_all_viewers(api: Api) -> None:
 
 
 def test_a_page_that_is_opened_later_gets_the_history(api: Api) -> None:
-    person = visitor(api)
+    person = logged_in(api, "read")
     with looking(api, person) as first:
         for _ in range(4):
             event(first)
@@ -123,9 +117,9 @@ def test_names_of_machines_and_of_other_clients_are_for_admins(api: Api) -> None
         "INSERT INTO workers (id, host, pid, threads) VALUES (gen_random_uuid(), 'secret-host', 7, 8) RETURNING 1"
     )
     api.sql.rows("INSERT INTO pauses (kind, name) VALUES ('client', '4711') RETURNING 1")
-    admin = visitor(api, "admin")
+    admin = logged_in(api, "read", "admin")
     eventually(lambda: "secret-host" in admin.get("/").html)
-    for person, sees in ((admin, True), (visitor(api, "manage"), False)):
+    for person, sees in ((admin, True), (logged_in(api, "read", "manage"), False)):
         page = person.get("/")
         assert ("secret-host" in page.html, "4711" in page.html) == (sees, sees)
         assert "1 alive, 8 threads" in page.text
@@ -152,7 +146,7 @@ def test_a_stream_ends_with_its_session(api: Api) -> None:
 
 
 def test_viewers_beyond_the_limit_are_refused(api: Api) -> None:
-    person = visitor(api)
+    person = logged_in(api, "read")
     with ExitStack() as stack:
         for _ in range(20):
             event(stack.enter_context(looking(api, person)))
@@ -172,7 +166,7 @@ def test_viewers_beyond_the_limit_are_refused(api: Api) -> None:
 
 def test_without_an_open_page_the_database_is_not_queried(api: Api) -> None:
     """Readings of the pulse, which no other test of this server makes now."""
-    person = visitor(api, of=client(api.sql, "looks once"))
+    person = logged_in(api, "read", of=client(api.sql, "looks once"))
     with looking(api, person) as stream:
         event(stream)
         event(stream)

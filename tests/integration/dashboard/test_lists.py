@@ -3,38 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from html import unescape
 
 import pytest
 
-from cli.servers.valkey import Valkey
-from tests.dashboard import Page, Person
+from tests.dashboard import Page, Person, logged_in
 from tests.furnishing import failed, pending
-from tests.integration.api import Api, running
-from tests.keys import client, key
-
-
-@pytest.fixture(scope="module")
-def api(module_database_url: str, redis_server: Valkey) -> Iterator[Api]:
-    with running(module_database_url, redis_server.url, auth="required", login_rate=10_000) as started:
-        yield started
-
-
-@pytest.fixture
-def owner(api: Api, request: pytest.FixtureRequest) -> int:
-    return client(api.sql, request.node.name)
-
-
-@pytest.fixture
-def person(api: Api, owner: int) -> Person:
-    return visitor(api, owner)
-
-
-def visitor(api: Api, of: int, *, sandbox: bool = False) -> Person:
-    person = Person(api.port)
-    person.log_in(key(api.sql, of=of, sandbox=sandbox))
-    return person
+from tests.integration.api import Api
 
 
 def ids(page: Page) -> list[int]:
@@ -98,7 +73,7 @@ def test_a_retry_of_shown_failures_leaves_the_hidden_sandbox_alone(api: Api, own
 
 def test_a_test_key_sees_only_sandbox_failures_with_any_filter(api: Api, owner: int) -> None:
     failed(api.sql, of=owner)
-    tester = visitor(api, owner, sandbox=True)
+    tester = logged_in(api, of=owner, sandbox=True)
     assert "rejected" not in tester.get("/failures").text
     assert "rejected" not in tester.get("/failures?sandbox=false").text
 

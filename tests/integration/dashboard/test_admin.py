@@ -10,7 +10,7 @@ import pytest
 from cli.servers.valkey import Valkey
 from cli.up.mailbox import Slot
 from tests.client import Client
-from tests.dashboard import Page, Person
+from tests.dashboard import Page, Person, logged_in
 from tests.integration.api import Api, running
 from tests.keys import client, key
 
@@ -31,13 +31,7 @@ def api(
 
 @pytest.fixture
 def admin(api: Api) -> Person:
-    return logged_in(api, ["read", "manage", "admin"])
-
-
-def logged_in(api: Api, scopes: list[str], of: int = 1, *, sandbox: bool = False) -> Person:
-    person = Person(api.port)
-    assert person.log_in(key(api.sql, scopes, of=of, sandbox=sandbox)).status == 303
-    return person
+    return logged_in(api, "read", "manage", "admin")
 
 
 def told(person: Person, answer: Page) -> str:
@@ -78,7 +72,7 @@ def test_a_refused_key_is_explained_next_to_the_form(admin: Person, fields: dict
 
 
 def test_a_key_cannot_give_a_scope_that_it_lacks(api: Api) -> None:
-    answer = logged_in(api, ["read", "manage"]).submit("/keys", {"name": "x", "scope": "send"})
+    answer = logged_in(api, "read", "manage").submit("/keys", {"name": "x", "scope": "send"})
     assert (answer.status, "cannot grant the scope" in answer.text) == (403, True)
 
 
@@ -103,7 +97,7 @@ def test_a_rotated_key_has_a_successor_and_works_during_the_overlap(api: Api, ad
 
 def test_keys_of_another_client_are_a_404(api: Api) -> None:
     theirs = key(api.sql, of=client(api.sql, "keys of others"))
-    person = logged_in(api, ["read", "manage"])
+    person = logged_in(api, "read", "manage")
     for page in (f"/keys/{theirs.id}/revoke", f"/keys/{theirs.id}/rotate"):
         assert person.get(page).status == 404
         assert person.submit("/keys", to=page).status == 404
@@ -159,7 +153,7 @@ def test_an_address_is_suppressed_and_removed_after_a_confirmation(api: Api, adm
 
 
 def test_a_key_with_the_scope_read_sees_no_buttons_and_cannot_act(api: Api) -> None:
-    reader = logged_in(api, ["read"])
+    reader = logged_in(api, "read")
     page = reader.get("/suppressions")
     assert "Add an address" not in page.text
     for to, fields in (("/suppressions", {"address": "a@b.c"}), ("/suppressions/removal", {"address": "a@b.c"})):
@@ -168,7 +162,7 @@ def test_a_key_with_the_scope_read_sees_no_buttons_and_cannot_act(api: Api) -> N
 
 
 def test_a_test_key_can_change_nothing_live(api: Api) -> None:
-    person = logged_in(api, ["read", "manage", "admin"], sandbox=True)
+    person = logged_in(api, "read", "manage", "admin", sandbox=True)
     assert person.submit("/suppressions", {"address": "a@example.com"}).status == 403
     assert person.submit("/clients", {"name": "theirs"}).status == 403
     assert person.submit("/clients/1/disabled", {"disabled": "true"}).status == 403

@@ -7,21 +7,15 @@ from collections.abc import Iterator
 import pytest
 
 from cli.servers.valkey import Valkey
-from tests.dashboard import Page, Person
+from tests.dashboard import Page, Person, logged_in
 from tests.integration.api import Api, running
-from tests.keys import client, key
+from tests.keys import client
 
 
 @pytest.fixture(scope="module")
 def api(module_database_url: str, redis_server: Valkey) -> Iterator[Api]:
     with running(module_database_url, redis_server.url, auth="required", login_rate=10_000) as api:
         yield api
-
-
-def logged_in(api: Api, scopes: list[str], of: int = 1, *, sandbox: bool = False) -> Person:
-    person = Person(api.port)
-    assert person.log_in(key(api.sql, scopes, of=of, sandbox=sandbox)).status == 303
-    return person
 
 
 def told(person: Person, answer: Page) -> str:
@@ -36,7 +30,7 @@ def in_force(api: Api) -> list[tuple[str, str]]:
 
 def test_a_client_is_paused_after_a_confirmation_and_resumed(api: Api) -> None:
     shop = client(api.sql, "shop")
-    person = logged_in(api, ["read", "manage"], shop)
+    person = logged_in(api, "read", "manage", of=shop)
     assert "Client shop running Pause" in person.get("/pauses").text
     assert "Pause the client shop?" in person.get("/pauses/client").text
 
@@ -51,11 +45,11 @@ def test_a_client_is_paused_after_a_confirmation_and_resumed(api: Api) -> None:
 
 
 def test_an_admin_pauses_a_channel_for_all(api: Api) -> None:
-    admin = logged_in(api, ["read", "admin"])
+    admin = logged_in(api, "read", "admin")
     assert "of all clients" in admin.get("/pauses/channels/email").text
     assert "Resume the channel email" in told(admin, admin.submit("/pauses/channels/email", {"paused": "true"}))
     assert in_force(api) == [("channel", "email")]
-    reader = logged_in(api, ["read"])
+    reader = logged_in(api, "read")
     assert "Channel email , all clients paused" in reader.get("/pauses").text
     assert "Resume" not in reader.get("/pauses").text
     assert "running" in told(admin, admin.submit("/pauses", {"paused": "false"}, to="/pauses/channels/email"))
@@ -65,15 +59,15 @@ def test_an_admin_pauses_a_channel_for_all(api: Api) -> None:
 
 
 def test_a_key_without_the_scope_cannot_pause(api: Api) -> None:
-    for person in (logged_in(api, ["read"]), logged_in(api, ["read", "manage", "admin"], sandbox=True)):
+    for person in (logged_in(api, "read"), logged_in(api, "read", "manage", "admin", sandbox=True)):
         for place in ("/pauses/client", "/pauses/channels/email"):
             assert person.submit("/", {"paused": "true"}, to=place).status == 403
-    assert logged_in(api, ["read", "manage"]).submit("/", {}, to="/pauses/channels/email").status == 403
+    assert logged_in(api, "read", "manage").submit("/", {}, to="/pauses/channels/email").status == 403
     assert in_force(api) == []
 
 
 def test_the_audit_log_is_filtered_and_paged(api: Api) -> None:
-    admin = logged_in(api, ["read", "manage", "admin"])
+    admin = logged_in(api, "read", "manage", "admin")
     admin.submit("/pauses/client", {"paused": "true"})
     admin.submit("/pauses", {"paused": "false"}, to="/pauses/client")
 
@@ -88,8 +82,8 @@ def test_the_audit_log_is_filtered_and_paged(api: Api) -> None:
 
 def test_a_client_sees_its_own_records_only(api: Api) -> None:
     store = client(api.sql, "store")
-    person = logged_in(api, ["read", "manage"], store)
-    logged_in(api, ["read", "manage"])
+    person = logged_in(api, "read", "manage", of=store)
+    logged_in(api, "read", "manage")
     table = person.get("/audit").text.split("Details")[1]
     assert table.count("session.began") == 1
 
@@ -98,5 +92,5 @@ def test_the_page_of_a_client_shows_its_counts(api: Api) -> None:
     api.sql.rows(
         "INSERT INTO history SELECT 1, 'type', date_trunc('hour', now(), 'UTC'), 'email', 'sent', 2, 1234 RETURNING 1"
     )
-    page = logged_in(api, ["read", "admin"]).get("/clients/1")
+    page = logged_in(api, "read", "admin").get("/clients/1")
     assert "The last 7 days Sent 1 234 Failed 0 Cancelled 0 Success rate 100 % Half sent within ≤ 0.5 s" in page.text

@@ -8,7 +8,7 @@ import pytest
 
 from cli.servers.valkey import Valkey
 from tests.client import Client
-from tests.dashboard import Page, Person
+from tests.dashboard import Page, Person, logged_in
 from tests.eventually import eventually
 from tests.integration.api import Api, running
 from tests.keys import client, key
@@ -156,8 +156,7 @@ def test_a_form_without_its_token_is_refused(api: Api, person: Person, path: str
 
 def test_the_token_of_another_session_is_refused(api: Api, person: Person) -> None:
     person.log_in(key(api.sql))
-    other = Person(api.port)
-    other.log_in(key(api.sql))
+    other = logged_in(api)
     assert person.post("/switch", {"form_token": other.get("/").token, "client": 1}).status == 403
 
 
@@ -207,8 +206,7 @@ def test_only_an_admin_can_choose_a_client(api: Api, person: Person) -> None:
     assert "the other one" in person.get("/").text
     assert person.submit("/switch", {"client": 10**12}).status == 404
     for scopes, sandbox in ((["read", "manage"], False), (["read", "admin"], True)):
-        weaker = Person(api.port)
-        weaker.log_in(key(api.sql, scopes, sandbox=sandbox))
+        weaker = logged_in(api, *scopes, sandbox=sandbox)
         weaker.cookies["notify_client"] = str(other)
         assert "the other one" not in weaker.get("/").text
         assert weaker.get("/switch").status == 403

@@ -11,7 +11,7 @@ from api.dashboard.failing import GROUPED
 from api.dashboard.phrases import count
 from cli.servers.valkey import Valkey
 from tests.client import Client
-from tests.dashboard import Page, Person
+from tests.dashboard import Page, Person, logged_in
 from tests.furnishing import HOSTILE, failed, pending, status
 from tests.integration.api import Api, running
 from tests.keys import client, key
@@ -32,15 +32,7 @@ def api(module_database_url: str, redis_server: Valkey) -> Iterator[Api]:
 
 @pytest.fixture(scope="module")
 def person(api: Api) -> Person:
-    person = Person(api.port)
-    person.log_in(key(api.sql))
-    return person
-
-
-def newcomer(api: Api, *scopes: str, of: int = 1, sandbox: bool = False) -> Person:
-    person = Person(api.port)
-    person.log_in(key(api.sql, ["read", *scopes], of=of, sandbox=sandbox))
-    return person
+    return logged_in(api)
 
 
 def test_the_page_shows_every_attempt_with_its_reply(api: Api, person: Person) -> None:
@@ -74,7 +66,7 @@ def test_an_invalid_filter_is_reported_on_the_page(person: Person, query: str) -
 def test_the_list_is_paged(api: Api) -> None:
     other = client(api.sql, "paged")
     ids = [pending(api.sql, of=other) for _ in range(5)]
-    person, found, path = newcomer(api, of=other), [], "/notifications?limit=2&status=pending"
+    person, found, path = logged_in(api, "read", of=other), [], "/notifications?limit=2&status=pending"
     while path:
         page = person.get(path)
         found += re.findall(r'class="strong" href="/notifications/(\d+)"', page.html)
@@ -218,7 +210,7 @@ def test_a_client_at_its_limit_cannot_resend(api: Api) -> None:
     other = client(api.sql, "full")
     id = pending(api.sql, of=other)
     api.sql.rows("UPDATE clients SET rate_limit = 1 WHERE id = %s RETURNING 1", other)
-    person = newcomer(api, "send", of=other)
+    person = logged_in(api, "read", "send", of=other)
     assert person.submit(f"/notifications/{id}/resend", {"once": "A" * 22}).status == 303
     limited = person.submit(f"/notifications/{id}/resend", {"once": "B" * 22})
     assert (limited.status, limited.headers["content-type"]) == (429, "text/html; charset=utf-8")
@@ -226,13 +218,13 @@ def test_a_client_at_its_limit_cannot_resend(api: Api) -> None:
 
 def test_buttons_are_shown_only_to_keys_with_their_scope(api: Api) -> None:
     id = failed(api.sql)
-    assert not {"Retry", "Cancel", "Resend"} & set(newcomer(api).get(f"/notifications/{id}").text.split())
-    assert "/retry" in newcomer(api, "manage").get(f"/notifications/{id}").html
-    assert "/resend" not in newcomer(api, "manage").get(f"/notifications/{id}").html
+    assert not {"Retry", "Cancel", "Resend"} & set(logged_in(api, "read").get(f"/notifications/{id}").text.split())
+    assert "/retry" in logged_in(api, "read", "manage").get(f"/notifications/{id}").html
+    assert "/resend" not in logged_in(api, "read", "manage").get(f"/notifications/{id}").html
 
 
 def test_a_test_key_can_change_no_live_notification(api: Api) -> None:
-    tester = newcomer(api, "manage", "send", sandbox=True)
+    tester = logged_in(api, "read", "manage", "send", sandbox=True)
     live, test = pending(api.sql), pending(api.sql, sandbox=True)
     for act in ("cancel", "resend"):
         assert tester.submit("/", {"once": "A" * 22}, to=f"/notifications/{live}/{act}").status == 404
@@ -248,7 +240,7 @@ def counts(page: Page) -> list[str]:
 
 def test_failures_are_grouped_and_retried_by_group(api: Api) -> None:
     other = client(api.sql, "failing")
-    person = newcomer(api, "manage", of=other)
+    person = logged_in(api, "read", "manage", of=other)
     assert "No notification has failed." in person.get("/failures").text
     mine = [failed(api.sql, HOSTILE, of=other) for _ in range(5)]
     elsewise = failed(api.sql, "552 full", of=other, code=552)
@@ -281,7 +273,7 @@ def test_only_the_newest_failures_are_grouped(api: Api) -> None:
     other = client(api.sql, "failing much")
     again = failed(api.sql, of=other)
     api.sql.rows(COPIES, GROUPED, again, again)
-    page = newcomer(api, of=other).get("/failures")
+    page = logged_in(api, "read", of=other).get("/failures")
     assert counts(page) == [count(GROUPED)]
     assert "The newest 2 000 failures, grouped" in page.text
     assert "/failures/retry" not in page.html

@@ -5,34 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import shlex
-from collections.abc import Iterator
 
 import pytest
 
 from api.http.pagination import LARGEST_LIMIT
-from cli.servers.valkey import Valkey
 from tests.dashboard import Person
 from tests.furnishing import failed, pending
-from tests.integration.api import Api, running
-from tests.keys import client, key
-
-
-@pytest.fixture(scope="module")
-def api(module_database_url: str, redis_server: Valkey) -> Iterator[Api]:
-    with running(module_database_url, redis_server.url, auth="required", login_rate=10_000) as started:
-        yield started
-
-
-@pytest.fixture
-def owner(api: Api, request: pytest.FixtureRequest) -> int:
-    return client(api.sql, request.node.name)
-
-
-@pytest.fixture
-def person(api: Api, owner: int) -> Person:
-    person = Person(api.port)
-    person.log_in(key(api.sql, of=owner))
-    return person
+from tests.integration.api import Api
+from tests.keys import client
 
 
 def table(person: Person, query: str = "") -> list[dict[str, str]]:

@@ -4,39 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from urllib.parse import quote, urlencode
 
 import pytest
 
-from cli.servers.valkey import Valkey
 from db import search
-from tests.dashboard import Page, Person
+from tests.dashboard import Page, Person, logged_in
 from tests.furnishing import HOSTILE
-from tests.integration.api import Api, running
-from tests.keys import client, key
-
-
-@pytest.fixture(scope="module")
-def api(module_database_url: str, redis_server: Valkey) -> Iterator[Api]:
-    with running(module_database_url, redis_server.url, auth="required", login_rate=10_000) as started:
-        yield started
-
-
-@pytest.fixture
-def owner(api: Api, request: pytest.FixtureRequest) -> int:
-    return client(api.sql, request.node.name)
-
-
-@pytest.fixture
-def person(api: Api, owner: int) -> Person:
-    return logged_in(api, owner)
-
-
-def logged_in(api: Api, of: int) -> Person:
-    person = Person(api.port)
-    person.log_in(key(api.sql, of=of))
-    return person
+from tests.integration.api import Api
+from tests.keys import client
 
 
 def add(api: Api, of: int, recipient: str = "a@example.com", subject: str = "Hi", **more: object) -> int:
@@ -195,7 +171,7 @@ def test_a_search_finds_nothing_of_another_client(api: Api, owner: int, person: 
         metadata={"of": "mine"}, template="mine", template_version=1, mailboxes=["mine@mine.example"],
     )  # fmt: skip
     assert id in found(person, typed)
-    stranger = logged_in(api, client(api.sql, f"stranger {typed}"))
+    stranger = logged_in(api, of=client(api.sql, f"stranger {typed}"))
     assert found(stranger, typed) == []
 
 

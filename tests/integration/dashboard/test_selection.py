@@ -2,39 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
-from cli.servers.valkey import Valkey
-from tests.dashboard import Page, Person
+from tests.dashboard import Page, Person, logged_in
 from tests.furnishing import failed, pending, status
-from tests.integration.api import Api, running
-from tests.keys import client, key
+from tests.integration.api import Api
+from tests.keys import client
 
 SELECTED = "/notifications/selected"
 
 
-@pytest.fixture(scope="module")
-def api(module_database_url: str, redis_server: Valkey) -> Iterator[Api]:
-    with running(module_database_url, redis_server.url, auth="required", login_rate=10_000) as started:
-        yield started
-
-
-@pytest.fixture
-def owner(api: Api, request: pytest.FixtureRequest) -> int:
-    return client(api.sql, request.node.name)
-
-
 @pytest.fixture
 def person(api: Api, owner: int) -> Person:
-    return visitor(api, owner, "manage")
-
-
-def visitor(api: Api, of: int, *scopes: str, sandbox: bool = False) -> Person:
-    person = Person(api.port)
-    assert person.log_in(key(api.sql, ["read", *scopes], of=of, sandbox=sandbox)).status == 303
-    return person
+    return logged_in(api, "read", "manage", of=owner)
 
 
 def ask(person: Person, act: str, ids: list[int], **fields: str) -> Page:
@@ -113,7 +93,7 @@ def test_a_selection_never_changes_notifications_of_other_clients(api: Api, owne
     live, test = pending(api.sql, of=owner), pending(api.sql, of=owner, sandbox=True)
     assert ask(person, "retry", [foreign]).status == 409
     assert ask(person, "retry", [foreign], sure="true").status == 303
-    tester = visitor(api, owner, "manage", sandbox=True)
+    tester = logged_in(api, "read", "manage", of=owner, sandbox=True)
     assert f'aria-label="Select notification {live}"' not in tester.get("/notifications").html
     assert ask(tester, "cancel", [live, test], sure="true").status == 303
     assert statuses(api, [foreign, live, test]) == ["failed", "pending", "cancelled"]
@@ -121,7 +101,7 @@ def test_a_selection_never_changes_notifications_of_other_clients(api: Api, owne
 
 def test_a_key_without_the_scope_manage_cannot_select(api: Api, owner: int) -> None:
     id = pending(api.sql, of=owner)
-    reader = visitor(api, owner, "send")
+    reader = logged_in(api, "read", "send", of=owner)
     assert 'type="checkbox"' not in reader.get("/notifications").html
     assert ask(reader, "cancel", [id], sure="true").status == 403
     assert status(api.sql, id) == "pending"

@@ -9,7 +9,7 @@ import pytest
 
 from cli.servers.valkey import Valkey
 from tests.client import Client
-from tests.dashboard import Person
+from tests.dashboard import Person, logged_in
 from tests.eventually import eventually
 from tests.furnishing import failed, pending
 from tests.integration.api import NOWHERE, Api, running
@@ -31,13 +31,7 @@ def calm(api: Api) -> None:
     for table in ("workers", "pauses", "providers"):
         api.sql.rows(f"DELETE FROM {table} RETURNING 1")
     api.sql.rows(ALIVE)
-    assert visitor(api, "admin").get("/").status == 200
-
-
-def visitor(api: Api, *scopes: str, of: int = 1) -> Person:
-    person = Person(api.port)
-    person.log_in(key(api.sql, ["read", *scopes], of=of))
-    return person
+    assert logged_in(api, "read", "admin").get("/").status == 200
 
 
 def due(api: Api, *, of: int = 1, kind: str = "email") -> int:
@@ -58,7 +52,7 @@ PATHS = ("/", "/notifications", "/failures", "/templates", "/suppressions", "/fa
 
 
 def test_no_page_has_a_banner_while_nothing_is_wrong(api: Api) -> None:
-    person = visitor(api, "admin")
+    person = logged_in(api, "read", "admin")
     for path in PATHS:
         eventually(lambda path=path: 'class="banner"' not in person.get(path).html)  # type: ignore[misc]
 
@@ -82,7 +76,7 @@ EXHAUSTED = f"""INSERT INTO providers (name, config, exhausted_until)
     ids=["daily limit", "breaker", "channel", "client", "disabled", "no worker", "silent worker"],
 )  # fmt: skip
 def test_every_page_says_what_is_wrong(api: Api, wrong: str, words: str) -> None:
-    person = visitor(api)
+    person = logged_in(api, "read")
     api.sql.rows(f"{wrong} RETURNING 1")
     for path in PATHS:
         eventually(lambda path=path: bears(person, path, words))  # type: ignore[misc]
@@ -90,7 +84,7 @@ def test_every_page_says_what_is_wrong(api: Api, wrong: str, words: str) -> None
 
 
 def test_the_banner_disappears_with_its_reason(api: Api) -> None:
-    person = visitor(api)
+    person = logged_in(api, "read")
     api.sql.rows("INSERT INTO pauses (kind, name) VALUES ('channel', 'email') RETURNING 1")
     eventually(lambda: bears(person, "/failures", "is paused"))
     api.sql.rows("UPDATE pauses SET resumed_at = now() RETURNING 1")
@@ -101,15 +95,15 @@ def test_a_pause_of_another_client_is_shown_to_admins_only(api: Api) -> None:
     other = client(api.sql, "held")
     api.sql.rows("INSERT INTO pauses (kind, name) VALUES ('client', %s) RETURNING 1", str(other))
     api.sql.rows("INSERT INTO pauses (kind, name) VALUES ('disabled', '4711') RETURNING 1")
-    eventually(lambda: bears(visitor(api, "admin"), "/failures", f"Client {other} is paused"))
-    assert not bears(visitor(api, "admin"), "/failures", "4711")
-    assert not bears(visitor(api, "manage"), "/failures", "is paused")
-    assert bears(visitor(api, of=other), "/failures", "This client is paused")
+    eventually(lambda: bears(logged_in(api, "read", "admin"), "/failures", f"Client {other} is paused"))
+    assert not bears(logged_in(api, "read", "admin"), "/failures", "4711")
+    assert not bears(logged_in(api, "read", "manage"), "/failures", "is paused")
+    assert bears(logged_in(api, "read", of=other), "/failures", "This client is paused")
 
 
 def test_the_login_page_shows_no_banner(api: Api) -> None:
     api.sql.rows("DELETE FROM workers RETURNING 1")
-    eventually(lambda: bears(visitor(api), "/failures", "No worker is alive"))
+    eventually(lambda: bears(logged_in(api, "read"), "/failures", "No worker is alive"))
     assert "worker" not in Person(api.port).get("/login").html
 
 
@@ -122,14 +116,14 @@ def why(person: Person, id: int) -> str:
 def test_a_due_notification_says_how_many_are_ahead_of_it(api: Api) -> None:
     other = client(api.sql, "queued")
     first, second, third = (due(api, of=other) for _ in range(3))
-    person = visitor(api, of=other)
+    person = logged_in(api, "read", of=other)
     assert "No due notification of this client and priority was accepted earlier" in why(person, first)
     assert "1 due notification of" in why(person, second)
     assert "2 due notifications of" in why(person, third)
 
 
 def test_a_notification_for_later_says_when(api: Api) -> None:
-    told = why(visitor(api), pending(api.sql))
+    told = why(logged_in(api, "read"), pending(api.sql))
     assert "It is scheduled for" in told
     assert "in 24 h" in told or "in 1.0 d" in told
 
@@ -141,13 +135,13 @@ def test_a_retry_says_when(api: Api) -> None:
         " WHERE id = %s RETURNING 1",
         id,
     )
-    assert "Attempt 2 is made at" in why(visitor(api), id)
+    assert "Attempt 2 is made at" in why(logged_in(api, "read"), id)
 
 
 def test_a_throttled_notification_says_since_when(api: Api) -> None:
     id = due(api)
     api.sql.rows("UPDATE notifications SET throttled_since = now() WHERE id = %s RETURNING 1", id)
-    assert "rate is limited since" in why(visitor(api), id)
+    assert "rate is limited since" in why(logged_in(api, "read"), id)
 
 
 def test_a_notification_limited_to_a_provider_shows_which_one_it_waits_for(api: Api) -> None:
@@ -156,8 +150,8 @@ def test_a_notification_limited_to_a_provider_shows_which_one_it_waits_for(api: 
     api.sql.rows(
         "UPDATE notifications SET throttled_since = now(), last_error = %s WHERE id = %s RETURNING 1", said, id
     )
-    assert f"It {said} , since" in why(visitor(api), id)
-    assert "our rate" not in why(visitor(api), id)
+    assert f"It {said} , since" in why(logged_in(api, "read"), id)
+    assert "our rate" not in why(logged_in(api, "read"), id)
 
 
 def test_a_throttled_notification_says_why(api: Api) -> None:
@@ -167,20 +161,22 @@ def test_a_throttled_notification_says_why(api: Api) -> None:
         " WHERE id = %s RETURNING 1",
         id,
     )
-    assert ": waits because a.example takes no more now" in why(visitor(api), id)
+    assert ": waits because a.example takes no more now" in why(logged_in(api, "read"), id)
 
 
 def test_a_daily_limit_that_is_reached_says_when_it_is_free_again(api: Api) -> None:
     id, other = due(api), due(api, kind="sms")
     api.sql.rows(f"{EXHAUSTED} RETURNING 1")
-    assert f"The daily limit of {SERVER} is reached (500 in 24 hours). It is free again at" in why(visitor(api), id)
-    assert "daily limit" not in why(visitor(api), other)
+    assert f"The daily limit of {SERVER} is reached (500 in 24 hours). It is free again at" in why(
+        logged_in(api, "read"), id
+    )
+    assert "daily limit" not in why(logged_in(api, "read"), other)
     api.sql.rows("UPDATE providers SET exhausted_until = now() RETURNING 1")
-    assert "daily limit" not in why(visitor(api), id)
+    assert "daily limit" not in why(logged_in(api, "read"), id)
 
 
 def test_a_final_notification_does_not_wait(api: Api) -> None:
-    assert why(visitor(api), failed(api.sql)) == ""
+    assert why(logged_in(api, "read"), failed(api.sql)) == ""
 
 
 def test_a_provider_that_is_down_holds_mail_and_no_sandbox(api: Api) -> None:
@@ -190,9 +186,9 @@ def test_a_provider_that_is_down_holds_mail_and_no_sandbox(api: Api) -> None:
         " RETURNING 1",
         SERVER,
     )
-    assert f"{SERVER} is down since" in why(visitor(api), id)
-    assert "421 busy" in why(visitor(api), id)
-    assert "is down" not in why(visitor(api), pending(api.sql, sandbox=True))
+    assert f"{SERVER} is down since" in why(logged_in(api, "read"), id)
+    assert "421 busy" in why(logged_in(api, "read"), id)
+    assert "is down" not in why(logged_in(api, "read"), pending(api.sql, sandbox=True))
 
 
 def pause(api: Api, path: str) -> None:
@@ -205,11 +201,11 @@ def test_a_paused_notification_says_who_paused_it(api: Api) -> None:
     id = due(api)
     pause(api, "client")
     pause(api, "channels/email")
-    told = why(visitor(api, "admin"), id)
+    told = why(logged_in(api, "read", "admin"), id)
     assert "The client was paused by the key" in told
     assert "The channel email was paused by the key" in told
     assert "( test )" in told
-    plain = why(visitor(api), id)
+    plain = why(logged_in(api, "read"), id)
     assert "The client was paused by the key" in plain
     assert "The channel email was paused ," in plain
 
@@ -222,9 +218,9 @@ def test_a_domain_that_a_provider_refuses_is_shown_to_admins_only(api: Api) -> N
     )
     try:
         words = f"{SERVER} refuses mail From shop.example"
-        eventually(lambda: bears(visitor(api, "admin"), "/notifications", words))
+        eventually(lambda: bears(logged_in(api, "read", "admin"), "/notifications", words))
         # Each API process reads the obstacles for itself.
-        eventually(lambda: bears(visitor(api, "admin"), "/", words))
-        assert not bears(visitor(api), "/notifications", words)
+        eventually(lambda: bears(logged_in(api, "read", "admin"), "/", words))
+        assert not bears(logged_in(api, "read"), "/notifications", words)
     finally:
         api.sql.rows("DELETE FROM refused_domains RETURNING 1")
