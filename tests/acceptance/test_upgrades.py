@@ -55,26 +55,21 @@ class Upgraded(NamedTuple):
     migrations: Path
 
 
-@pytest.fixture(scope="module")
-def upgraded(
-    module_database_url: str, module_redis_url: str, mail_server: SmtpServer, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Upgraded]:
-    """The API and one group of workers of this version."""
-    future = tmp_path_factory.mktemp("future")
-    shutil.copytree(migrations.DIRECTORY, future, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+@pytest.fixture
+def upgraded(database_url: str, redis_url: str, smtp_server: SmtpServer, tmp_path: Path) -> Iterator[Upgraded]:
+    """The API and one group of workers of this version, and the migrations of the next one, which nobody has run."""
+    future = tmp_path / "future"
+    shutil.copytree(migrations.DIRECTORY, future, ignore=shutil.ignore_patterns("__pycache__"))
     (future / "9001_notes.py").write_text(BEFORE)
     (future / "9002_no_bells_after.py").write_text(AFTER)
-    system = System(
-        tmp_path_factory.mktemp("upgrade"),
-        database_url=module_database_url,
-        redis_url=module_redis_url,
-        smtp_url=mail_server.url,
-        newer_migrations=future,
-    )
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    urls = {"database_url": database_url, "redis_url": redis_url, "smtp_url": smtp_server.url}
+    system = System(logs, newer_migrations=future, **urls)
     try:
         system.start_api()
         system.start_workers()
-        yield Upgraded(World(system, mail_server), future)
+        yield Upgraded(World(system, smtp_server), future)
     finally:
         system.stop()
 
@@ -101,14 +96,10 @@ def long_transaction(url: str) -> Iterator[None]:
         conn.rollback()
 
 
-# In order: each begins where the one before has left the system.
-
-
 def test_a_newer_version_does_not_start_before_its_migration(upgraded: Upgraded) -> None:
     group = upgraded.world.system.spawn_workers(module=NEWER)
     eventually(lambda: not group.running, within=20)
     assert "cannot start: the database lacks 9001_notes: run `notify migrate`" in group.log.read_text()
-    upgraded.world.system.workers.remove(group)
 
 
 def test_an_upgrade_under_load_loses_and_refuses_nothing(upgraded: Upgraded, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,7 +127,6 @@ def test_an_upgrade_under_load_loses_and_refuses_nothing(upgraded: Upgraded, mon
     assert load.refused == []
     assert world.tally(load.accepted) == Tally.perfect(len(load.accepted))
     assert set(world.mail_server.copies().values()) == {1}
-    system.workers.remove(old)
 
 
 def workers_with_attempts(world: World) -> set[int]:
@@ -145,8 +135,12 @@ def workers_with_attempts(world: World) -> set[int]:
     }
 
 
-def test_the_old_version_starts_again_on_the_schema_of_the_new_one(upgraded: Upgraded) -> None:
+def test_the_old_version_starts_again_on_the_schema_of_the_new_one(
+    upgraded: Upgraded, monkeypatch: pytest.MonkeyPatch
+) -> None:
     world, system = upgraded.world, upgraded.world.system
+    with newer(upgraded, monkeypatch):
+        migrations.migrate()
     assert system.api is not None
     assert system.api.stop() == 0
     system.start_api()
@@ -161,6 +155,7 @@ def test_an_after_migration_waits_until_the_old_version_stops_which_then_cannot_
 ) -> None:
     system = upgraded.world.system
     with newer(upgraded, monkeypatch):
+        migrations.migrate()
         with pytest.raises(migrations.OlderRunning, match="9002_no_bells_after would remove what older programs need"):
             migrations.finish()
         system.stop()
