@@ -106,6 +106,20 @@ def test_a_path_with_two_leading_slashes_is_a_404(api: Api, method: str, target:
     assert (status, "two slashes" in raw) == (404, True)
 
 
+@pytest.mark.parametrize(
+    "target", [f"{NOTIFICATIONS}/", f"{NOTIFICATIONS}/1/", "/healthz/?a=/", "/api/templates/", "http://a/healthz//"]
+)
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_path_that_ends_with_a_slash_is_a_404_that_says_so(api: Api, method: str, target: str) -> None:
+    status, raw = ask(api, f"{method} {target}", MAIL if method == "POST" else b"")
+    assert (status, "ends with a slash: remove it" in raw) == (404, True)
+
+
+def test_an_encoded_slash_at_the_end_belongs_to_the_last_segment(api: Api) -> None:
+    status, raw = ask(api, f"GET {NOTIFICATIONS}/a%2f")
+    assert (status, "ends with a slash" in raw) == (404, False)
+
+
 @pytest.mark.parametrize("target", ["another.example:443", "another.example", "http://another.example/", "/healthz"])
 def test_connect_is_refused_and_opens_no_tunnel(api: Api, target: str) -> None:
     assert ask(api, f"CONNECT {target}")[0] in {400, 405, 501}
@@ -132,6 +146,7 @@ def test_with_a_path_prefix_requests_work_with_and_without_it(prefixed: Api, sen
     assert ask(prefixed, f"GET {sent}/healthz")[0] == 200
     assert ask(prefixed, f"GET http://a{sent}/healthz")[0] == 200
     assert ask(prefixed, f"POST {sent}{NOTIFICATIONS}", MAIL)[0] == 201
+    assert "ends with a slash" not in ask(prefixed, f"GET {sent}/")[1]
     assert ask(prefixed, f"GET {sent}/nothing")[0] == 404
 
 
