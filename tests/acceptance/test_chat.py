@@ -17,6 +17,8 @@ from tests.providers.chat import CHAT, TOKEN, Chats
 from tests.providers.server import Server, answering, reset_after
 from tests.system import System
 
+pytestmark = pytest.mark.long
+
 KINDS = ("slack", "discord", "telegram", "teams")
 
 

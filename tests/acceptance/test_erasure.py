@@ -11,6 +11,8 @@ from tests.environment import configured
 from tests.eventually import eventually
 from tests.integration.everywhere import holding
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def world(new_world: NewWorld) -> World:

@@ -11,6 +11,8 @@ from tests.acceptance.world import World
 from tests.eventually import eventually
 from tests.queries import Tally
 
+pytestmark = pytest.mark.long
+
 MOST = 30
 INTERVAL = 0.3
 PROCESSES = 2

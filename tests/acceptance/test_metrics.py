@@ -21,6 +21,8 @@ from tests.scrapes import Scrape, scraped
 from tests.smtp import Reply
 from tests.system import free_port
 
+pytestmark = pytest.mark.long
+
 TOKEN = "t" * 32
 
 

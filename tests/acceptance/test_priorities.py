@@ -16,6 +16,8 @@ from tests.eventually import eventually
 from tests.smtp import SmtpServer
 from tests.system import System
 
+pytestmark = pytest.mark.long
+
 NEWSLETTER = 2_000
 # Of the newsletter, what may arrive between the POST of another notification and its arrival: less than the
 # threads of one worker process have in their lists.

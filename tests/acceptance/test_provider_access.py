@@ -15,6 +15,8 @@ from tests.keys import client, key
 from tests.smtp import SmtpServer
 from tests.system import System
 
+pytestmark = pytest.mark.long
+
 NAMES = ("first", "second")
 
 

@@ -15,6 +15,8 @@ from tests.client import Client
 from tests.eventually import eventually
 from tests.processes import ROOT
 
+pytestmark = pytest.mark.long
+
 SEND = ("--scope", "send", "--scope", "read")
 
 

@@ -14,6 +14,8 @@ from tests.scrapes import scraped
 from tests.smtp import SmtpServer
 from tests.system import System
 
+pytestmark = pytest.mark.long
+
 SILENT = """
 INSERT INTO history (client_id, dimension, hour, value, outcome, class, number)
 SELECT 0, 'provider', date_trunc('hour', now(), 'UTC') - ago * interval '1 hour', %s, outcome, 0, 100

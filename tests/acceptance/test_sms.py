@@ -19,6 +19,8 @@ from tests.providers.server import Server, answering, reset_after
 from tests.providers.sms import URLS, Fake
 from tests.system import System
 
+pytestmark = pytest.mark.long
+
 NOTIFY = Path(sys.executable).with_name("notify")
 NUMBER = "+41791234567"
 OPTED_OUT = answering(400, {"code": 21610, "message": "Attempt to send to unsubscribed recipient"})

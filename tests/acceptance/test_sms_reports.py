@@ -18,6 +18,8 @@ from tests.providers.sms import URLS, Fake, form
 from tests.reports import twilio, vonage
 from tests.system import System
 
+pytestmark = pytest.mark.long
+
 NUMBER = "+41791234567"
 PUBLIC = "https://notify.example.com"
 SECRET = "a-secret-that-comes-with-each-request"

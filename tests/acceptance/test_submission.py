@@ -17,6 +17,8 @@ from tests.eventually import eventually
 from tests.submission import mail, serving, start
 from tests.system import free_port
 
+pytestmark = pytest.mark.long
+
 CLIENTS, MAILS = 6, 40  # of each client
 
 

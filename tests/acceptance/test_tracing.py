@@ -17,6 +17,8 @@ from tests.hooks import Hooks
 from tests.smtp import Reply, SmtpServer
 from tests.system import System
 
+pytestmark = pytest.mark.long
+
 COUNT = 40
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 # Only at the end, so that what the processes export there is needed.

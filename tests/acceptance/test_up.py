@@ -22,6 +22,8 @@ from tests.processes import Group
 from tests.scrapes import scraped
 from tests.system import free_port
 
+pytestmark = pytest.mark.long
+
 NOTIFY = Path(sys.executable).with_name("notify")
 SOON = {"RETRY_MIN_BACKOFF": "0.3", "RELAY_GRACE": "1", "UPKEEP_INTERVAL": "0.2", "WORKER_TIMEOUT": "3"}
 

@@ -15,6 +15,8 @@ from tests.reporting import dsn, group
 from tests.smtp import Drop, Hang, SmtpServer
 from tests.system import System
 
+pytestmark = pytest.mark.long
+
 DOMAIN = "bounces.example.com"
 ADDRESS = "ann@example.com"
 WAITS = "SELECT count(*) FROM notifications WHERE status = 'pending' AND evidence_until > now()"

@@ -14,6 +14,8 @@ from tests.client import Client
 from tests.integration.api import Api, running
 from tests.keys import key
 
+pytestmark = pytest.mark.long
+
 HTML = "<h1 style='color: rgb(1, 2, 3)'>Hi {{ name }}</h1>"
 PAGES: tuple[str, ...] = (
     "/keys",

@@ -11,6 +11,8 @@ from tests.browser.conftest import PHONE, Open, faults, overflows
 from tests.furnishing import HOSTILE, delivery, endpoint
 from tests.integration.api import Api, running
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def api(module_database_url: str, redis_server: Valkey) -> Iterator[Api]:

@@ -11,6 +11,8 @@ from tests.browser.conftest import PHONE, Open, faults, overflows
 from tests.furnishing import HOSTILE
 from tests.integration.api import Api, running
 
+pytestmark = pytest.mark.long
+
 PAGES = (
     "/history",
     "/history?window=7d&by=tag",

@@ -15,6 +15,8 @@ from tests.browser.conftest import PATIENCE
 from tests.furnishing import failed
 from tests.integration.api import Api, running
 
+pytestmark = pytest.mark.long
+
 # {to} is a place where somebody listens. Each is a mail of its own, so that none hides what another one does.
 MAILS = [
     *("<iframe src='{to}'></iframe>", "<IFRAME/SRC={to}>", "<iframe srcdoc=\"<img src='{to}'>\"></iframe>"),

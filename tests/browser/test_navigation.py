@@ -13,6 +13,8 @@ from cli.servers.valkey import Valkey
 from tests.browser.conftest import Open, faults, overflows
 from tests.integration.api import Api, running
 
+pytestmark = pytest.mark.long
+
 TOPS = "() => [...document.querySelectorAll('.bar nav a')].map(link => Math.round(link.getBoundingClientRect().top))"
 
 

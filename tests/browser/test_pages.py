@@ -13,6 +13,8 @@ from tests.furnishing import HOSTILE, failed, pending, status
 from tests.integration.api import NOWHERE, Api, running
 from tests.keys import key
 
+pytestmark = pytest.mark.long
+
 BODY = "<h1>Hello</h1><script>document.body.textContent = 'owned'</script><a href='https://example.com/'>away</a>"
 
 

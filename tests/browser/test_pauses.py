@@ -10,6 +10,8 @@ from cli.servers.valkey import Valkey
 from tests.browser.conftest import PHONE, Open, faults, overflows
 from tests.integration.api import Api, running
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def api(module_database_url: str, redis_server: Valkey) -> Iterator[Api]:

@@ -16,6 +16,8 @@ from tests.browser.conftest import Open
 from tests.integration.api import Api, running
 from tests.keys import key
 
+pytestmark = pytest.mark.long
+
 PREFIX = "/notify"
 METHODS = {"get", "post", "put", "patch", "delete"}
 

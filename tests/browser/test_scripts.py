@@ -13,6 +13,8 @@ from tests.browser.conftest import Open
 from tests.furnishing import pending
 from tests.integration.api import Api, running
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def api(module_database_url: str, redis_server: Valkey) -> Iterator[Api]:

@@ -14,6 +14,8 @@ from tests.eventually import eventually
 from tests.furnishing import failed, pending, status
 from tests.integration.api import Api, running
 
+pytestmark = pytest.mark.long
+
 CONFIG = {"priority": 1, "weight": 2, "connections": 20, "rate": None}
 
 

@@ -14,6 +14,8 @@ from tests.acceptance.world import World
 from tests.clients.installation import SOURCE, build, install, run
 from tests.docs.blocks import blocks
 
+pytestmark = pytest.mark.long
+
 PACKAGE = SOURCE / "src" / "notification_client"
 SERVER = {"settings", "runtime", "db", "actors", "api", "cli", "tests"}
 

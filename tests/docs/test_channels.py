@@ -16,6 +16,8 @@ from tests.eventually import eventually
 from tests.processes import ROOT
 from tests.system import System
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def paging(tmp_path: Path, database_url: str, redis_url: str) -> Iterator[System]:

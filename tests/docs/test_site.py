@@ -16,6 +16,8 @@ from tests.docs.blocks import blocks, pages
 from tests.docs.schemas import invalid
 from tests.processes import ROOT
 
+pytestmark = pytest.mark.long
+
 # What a browser would fetch by itself.
 FETCHED = {"img": "src", "script": "src", "link": "href", "iframe": "src", "source": "src", "video": "src"}
 NAMED = re.compile(r"`((?:tests|api|actors|db|cli|runtime|settings|docker|docs|benchmarks)/[\w./-]+\.\w+)`")

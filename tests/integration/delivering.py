@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any
+from uuid import UUID
 
 import redis
 
@@ -49,7 +51,7 @@ class Process:
         ]
         never_open = Breaker(settings, self.callback.provider, worker)
         routed = {"email": mail, CALLBACK: [Routed(self.callback, never_open, apart=True)]}
-        return Delivery(settings, worker, self.claims, Providers(routed, Sandbox()))
+        return delivery_of(settings, worker, self.claims, routed)
 
     def deliver(self, ids: Sequence[int], priority: Priority = PRIORITIES["normal"]) -> None:
         """Deliver a list of ids, as Dramatiq does for a message."""
@@ -89,6 +91,15 @@ class Process:
         for server in self.servers:
             await server.close()
         await self.callback.close()
+
+
+def delivery_of(
+    settings: Settings, worker: UUID, claims: ClaimStore, routed: Mapping[str, Sequence[Routed]]
+) -> Delivery:
+    """Return a delivery that never takes its worker for dead: nobody beats for it, however long a test takes."""
+    delivery = Delivery(settings, worker, claims, Providers(routed, Sandbox()))
+    delivery.beaten(math.inf, late=False)
+    return delivery
 
 
 def _lease(provider: Provider, client: redis.Redis | None) -> ConnectionLease | None:

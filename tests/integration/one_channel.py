@@ -9,14 +9,14 @@ from uuid import uuid4
 
 from actors.breaker import Breaker
 from actors.channels import Provider, registry
-from actors.channels.sandbox.channel import Sandbox
 from actors.claim_store import ClaimStore
 from actors.delivery import Again, Delivery
 from actors.queue.priorities import PRIORITIES
-from actors.routed import Providers, Routed
+from actors.routed import Routed
 from actors.worker import MakeProvider
 from settings import Settings
 from tests import loops
+from tests.integration.delivering import delivery_of
 
 
 class ChannelProcess:
@@ -38,7 +38,7 @@ class ChannelProcess:
             breaker = Breaker(settings, made.provider, self._worker)
             place = (account.priority, account.weight) if account else (1, 1)
             routed.append(Routed(made, breaker, *place, apart=account is None))
-        return Delivery(settings, self._worker, self._claims, Providers({name: routed}, Sandbox()))
+        return delivery_of(settings, self._worker, self._claims, {name: routed})
 
     def deliver(self, ids: Sequence[int]) -> None:
         """Deliver a list of ids, as Dramatiq does for a message."""

@@ -9,13 +9,13 @@ from uuid import UUID
 from actors.breaker import Breaker
 from actors.channels.push.channel import PUSH
 from actors.channels.push.provider import PushProvider
-from actors.channels.sandbox.channel import Sandbox
 from actors.claim_store import ClaimStore
 from actors.delivery import Again, Delivery
 from actors.queue.priorities import PRIORITIES
-from actors.routed import Providers, Routed
+from actors.routed import Routed
 from settings import Settings
 from tests import loops
+from tests.integration.delivering import delivery_of
 
 
 class PushProcess:
@@ -31,7 +31,7 @@ class PushProcess:
             Routed(made, Breaker(settings, one.name, worker), one.priority, one.weight, reaches=PUSH.reaches(one))
             for made, one in zip(self.providers, settings.providers, strict=True)
         ]
-        return Delivery(settings, worker, self.claims, Providers({"push": routed}, Sandbox()))
+        return delivery_of(settings, worker, self.claims, {"push": routed})
 
     def deliver(self, ids: Sequence[int]) -> None:
         """Deliver a list of ids, as Dramatiq does for a message."""

@@ -20,6 +20,8 @@ from tests.integration.api import Api, running
 from tests.keys import key
 from tests.scrapes import Scrape, scraped
 
+pytestmark = pytest.mark.long
+
 TOKEN = "0123456789abcdef" * 2
 ROUTE = "notify_http_request_duration_seconds_count"
 AT_MOST = 1_000  # lines of a scrape, whatever clients do

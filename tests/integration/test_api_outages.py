@@ -21,6 +21,8 @@ from tests.eventually import eventually
 from tests.integration.api import Api, running
 from tests.scrapes import scraped
 
+pytestmark = pytest.mark.long
+
 WAITING = 2
 CONNECT_TIMEOUT = 1
 STATEMENT_TIMEOUT = 0.2

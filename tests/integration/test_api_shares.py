@@ -23,6 +23,8 @@ from tests.integration.api import Api, running
 from tests.keys import client, key
 from tests.sse import Reader
 
+pytestmark = pytest.mark.long
+
 MIB = 2**20
 PLACES = 4  # of which one client gets three
 DRAFT = {"type": "email", "recipient": "a@example.com", "message": "Hello", "sendAt": "2099-01-01T00:00:00Z"}

@@ -17,6 +17,8 @@ from tests.integration.api import NOWHERE, Api
 from tests.load import Load
 from tests.raw_http import JSON, read, request
 
+pytestmark = pytest.mark.long
+
 CONNECTIONS = 8
 GRACE = 4
 BODY = json.dumps({"type": "email", "recipient": "test@example.com", "message": "Hello"}).encode()

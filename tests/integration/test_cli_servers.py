@@ -17,6 +17,8 @@ from cli.servers import StartError, exec_with_parent_death, identity, locate
 from cli.servers.postgres import Postgres
 from cli.servers.valkey import Valkey
 
+pytestmark = pytest.mark.long
+
 CARELESS = {"fsync": "off", "full_page_writes": "off"}
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root has a choice")
 

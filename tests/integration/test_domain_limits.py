@@ -24,6 +24,8 @@ from tests.integration.several_providers import deliver
 from tests.smtp import Reply, SmtpServer
 from tests.smtp.limits import Limits
 
+pytestmark = pytest.mark.long
+
 Make = Callable[..., Process]
 
 LATER = Reply(421, "4.7.28 too many messages from your IP, try again later")

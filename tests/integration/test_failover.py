@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Iterator
 from uuid import uuid4
@@ -20,6 +19,8 @@ from tests.integration.rows import history, passed, row, status
 from tests.integration.several_providers import DOWN, Make, accept, counts, deliver, processes, three_servers
 from tests.smtp import Drop, Reply, SmtpServer
 from tests.smtp.script import Phase
+
+pytestmark = pytest.mark.long
 
 
 @pytest.fixture
@@ -49,7 +50,6 @@ def test_providers_of_one_priority_share_the_mails_by_their_weights(make: Make, 
     process = make("weight=3", "weight=1", "weight=4")
     for id in accept(160):
         process.deliver([id])
-        process.beaten(time.monotonic(), late=False)
 
     shares = counts(servers)
     assert sum(shares) == 160

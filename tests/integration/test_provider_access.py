@@ -17,6 +17,8 @@ from tests.integration.rows import passed, row, status
 from tests.integration.several_providers import DOWN, Make, accept, counts, deliver, processes, three_servers
 from tests.smtp import Drop, SmtpServer
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def servers() -> Iterator[list[SmtpServer]]:

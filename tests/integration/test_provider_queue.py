@@ -29,6 +29,8 @@ from tests.integration.test_delivery import Make, accept, make, many
 from tests.smtp import Reply, SmtpServer
 from tests.smtp.limits import Limits
 
+pytestmark = pytest.mark.long
+
 __all__ = ["make"]  # the fixture
 
 SLOWLY = Reply(250, "2.0.0 slowly", delay=1.0)

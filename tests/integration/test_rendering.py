@@ -17,6 +17,8 @@ from api.rendering.pool import NoRenderer, Pool
 from db.coalesce import Full
 from settings import Settings, read
 
+pytestmark = pytest.mark.long
+
 GREETING = {"subject": "Hi", "text": "Hello {{ name }}", "html": None, "schema": None}
 ENDLESS = "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}"
 SLOW = {

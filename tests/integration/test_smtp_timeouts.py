@@ -16,6 +16,8 @@ from tests.eventually import eventually
 from tests.integration.mailing import GO_AHEAD, TALK, channel, failure, notification
 from tests.smtp import Hang, Reply, SmtpServer
 
+pytestmark = pytest.mark.long
+
 PIECE, PAUSE = 65_536, 0.05
 LARGE = "a line of text\n" * 600_000  # 9 MB, more than any buffer of the kernel's takes
 

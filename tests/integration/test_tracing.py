@@ -32,6 +32,8 @@ from tests.integration.rows import GRACE, draft
 from tests.smtp import Reply, SmtpServer
 from tests.spans import Spans, child, id_of, recorded, trace_of
 
+pytestmark = pytest.mark.long
+
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 ASKED = f"00-{TRACE}-{SPAN}-01"
 PRIVATE = {"recipient": "jane.private@example.com", "subject": "private-subject", "message": "private-message"}

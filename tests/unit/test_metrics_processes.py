@@ -18,6 +18,8 @@ from runtime.metrics.directory import locked
 from tests.processes import ROOT
 from tests.scrapes import Scrape
 
+pytestmark = pytest.mark.long
+
 COUNTS = """
 import os, shutil, signal, sys
 import settings
