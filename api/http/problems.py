@@ -110,11 +110,14 @@ async def _unforeseen(req: Any, resp: Any, error: Exception, _params: Any, **_: 
 
 
 def _write(req: Any, resp: Any, problem: Problem) -> None:
+    detail = problem.told(req)
+    if problem.status in _DETAILS and req.scope.get("raw_path", b"").endswith(b"/"):
+        detail = f"{detail} The path ends with a slash: remove it."
     body: dict[str, Any] = {
         "type": problem.type,
         "title": problem.status.phrase,
         "status": problem.status.value,
-        "detail": problem.told(req),
+        "detail": detail,
         **problem.more,
     }
     if problem.errors:

@@ -48,9 +48,6 @@ class Targets:
         if scope["path"].startswith("//"):
             detail = "There is no resource at this path, because it begins with two slashes: remove one."
             scope[REFUSED] = HTTPStatus.NOT_FOUND, detail
-        elif scope["raw_path"].endswith(b"/") and scope["path"] != "/":
-            detail = "There is no resource at this path, because it ends with a slash: remove it."
-            scope[REFUSED] = HTTPStatus.NOT_FOUND, detail
 
     async def process_request(self, req: Request, resp: Response) -> None:
         """Answer requests whose target is not a path."""
@@ -73,7 +70,7 @@ def _to_origin_form(scope: dict[str, Any], target: bytes) -> None:
         detail = "The request target has characters that are not printable ASCII: percent-encode them."
         scope[REFUSED] = HTTPStatus.BAD_REQUEST, detail
     elif target == b"*" and scope["method"] == "OPTIONS":
-        scope["raw_path"], scope["path"] = target, "*"
+        scope["path"] = "*"
     elif target.startswith(b"/"):
         _set_target(scope, *target.partition(b"?")[::2])
     elif found := _ABSOLUTE.match(target):
