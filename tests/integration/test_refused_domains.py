@@ -187,6 +187,7 @@ def test_one_mail_tests_the_provider_and_the_others_return_when_it_is_taken(made
     world.due(ids)
     with ThreadPoolExecutor() as one:
         delivery = one.submit(world.deliver, ids)
+        eventually(lambda: world.servers[0].hanging == 1)
         # The test lasts until both others have asked; later, they would be sent too.
         eventually(lambda: sorted(status(id) for id in ids) == ["pending", "pending", "processing"])
         world.servers[0].release()
