@@ -320,7 +320,7 @@ def test_streams_survive_the_loss_of_all_connections_to_the_database(api: Api, o
 def test_the_database_is_not_queried_while_no_stream_is_open(api: Api, owner: int) -> None:
     with reading(api, owner) as reader:
         reader.next()
-        assert _asking(api)
+        eventually(lambda: _asking(api))
     eventually(lambda: not _asking(api), within=15)
 
 

@@ -162,8 +162,9 @@ class Link:
 
     def raw(self, octets: bytes) -> None:
         with self._lock:
-            self.client.sendall(octets[: self._budget - self.sent])
-            self.sent += len(octets)
+            left = self._budget - self.sent
+            self.sent += len(octets)  # before the client can know of them
+            self.client.sendall(octets[:left])
             if self.sent > self._budget:
                 self.drop()
 
