@@ -106,7 +106,7 @@ class ImapReader:
         if size > LARGEST:
             return self._leave(session, uid, size, f"it has more than {LARGEST} octets")
         raw = session.beginning(uid)
-        if raw is None:
+        if raw is None or (size and not raw):  # Another reader is removing it: some servers then send no content.
             return False
         try:
             with connection():
