@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from itertools import count
 from pathlib import Path
+from unittest.mock import Mock
 
 import psycopg2
 import pytest
@@ -15,6 +16,10 @@ from actors.reports import tokens
 from actors.reports.keys import ReportKeys
 from actors.reports.reader import ReportReader
 from cli.bounces import LARGEST
+from cli.bounces.imap_reader import ImapReader
+from cli.bounces.imap_session import ImapSession
+from cli.bounces.mailbox import mailbox as mailbox_of
+from cli.bounces.stop import Stop
 from db import database, lifecycle
 from settings import Settings
 from tests import embedded
@@ -144,6 +149,17 @@ def test_a_message_that_comes_twice_counts_once(mailbox: Mailbox) -> None:
         mailbox.put(MAIL % 2)
         mailbox.emptied(first)
     assert mailbox.stored() == 2
+
+
+def test_a_message_that_another_reader_is_removing_is_no_empty_report(mailbox: Mailbox, store: Settings) -> None:
+    mailbox.put(MAIL % 1)
+    where = mailbox_of(mailbox.dovecot.url(mailbox.user), PASSWORD, "")
+    with ImapSession(where) as session, mailbox.dovecot.opened(mailbox.user) as other:
+        sizes = session.sizes(session.uids())
+        other.delete_messages([*sizes], silent=True)
+        other.uid_expunge([*sizes])
+        assert [ImapReader(where, Mock(spec=Stop))._store(session, uid, size) for uid, size in sizes.items()] == [False]
+    assert mailbox.stored() == 0
 
 
 def test_a_message_that_is_too_large_is_left_and_reported_once(mailbox: Mailbox) -> None:
