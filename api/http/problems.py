@@ -111,7 +111,7 @@ async def _unforeseen(req: Any, resp: Any, error: Exception, _params: Any, **_: 
 
 def _write(req: Any, resp: Any, problem: Problem) -> None:
     detail = problem.told(req)
-    if problem.status in _DETAILS and req.scope.get("raw_path", b"").endswith(b"/"):
+    if problem.status in _DETAILS and req.path != "/" and req.scope.get("raw_path", b"").endswith(b"/"):
         detail = f"{detail} The path ends with a slash: remove it."
     body: dict[str, Any] = {
         "type": problem.type,
