@@ -14,9 +14,9 @@ from falcon.asgi import Request, Response
 from api.access.auth import Caller, require
 from api.dashboard import filters
 from api.dashboard.page import done, show
-from api.dashboard.phrases import exact
 from api.http import pagination
 from api.http.problems import Problem
+from api.http.times import exact
 from api.resources import control
 from api.store import NotificationStore
 from db import failures

@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
+from api.http.times import exact
+
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"))
 LONGEST = 120  # characters of a text in a table cell
 
@@ -54,11 +56,6 @@ def size(octets: int) -> str:
 def clock(moment: datetime) -> str:
     """Return a UTC time to the second."""
     return moment.strftime("%Y-%m-%d %H:%M:%S")
-
-
-def exact(moment: datetime) -> str:
-    """Return a time in the format of RFC 3339."""
-    return moment.isoformat().replace("+00:00", "Z")
 
 
 def shortened(text: str) -> str:

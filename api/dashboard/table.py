@@ -12,8 +12,8 @@ from falcon.asgi import Request, Response
 from api.access.auth import require
 from api.dashboard import filters
 from api.dashboard.listing import asked, found
-from api.dashboard.phrases import exact
 from api.http import pagination
+from api.http.times import exact
 from api.store import NotificationStore
 from db.reports import Row
 from db.search import Search

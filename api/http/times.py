@@ -23,3 +23,8 @@ def moment(raw: str) -> datetime:
     except ValueError:  # It has the form of a time, but no such time exists.
         pass
     raise NoTime("must be a time in the format of RFC 3339, such as 2024-01-01T10:00:00Z")
+
+
+def exact(moment: datetime) -> str:
+    """Return a time in UTC in the format of RFC 3339, as 2024-01-01T10:00:00.123456Z."""
+    return moment.isoformat().replace("+00:00", "Z")

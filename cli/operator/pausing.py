@@ -8,6 +8,7 @@ from collections.abc import Callable
 import click
 
 from actors.channels.registry import pausable
+from api.http.times import exact
 from cli.operator import caller, store
 from cli.terminal import moments, show
 from db import acts, pauses
@@ -31,7 +32,7 @@ def change(arrow: str, *, channel: str | None, client: str | None, as_json: bool
 
 def _say(pause: Pause, as_json: bool) -> None:
     if as_json:
-        since = pause.since and pause.since.isoformat().replace("+00:00", "Z")
+        since = pause.since and exact(pause.since)
         known = {"kind": pause.kind, "name": pause.name, "paused": pause.since is not None, "since": since}
         click.echo(show.document(json.dumps(known)))
     else:

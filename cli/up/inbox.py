@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from api.dashboard.mailbox import Mailbox, content, summary
-from api.dashboard.phrases import exact
+from api.http.times import exact
 from cli.terminal import moments, show
 from cli.terminal.failure import Refused
 from cli.up import data

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from api.dashboard import phrases
+from api.http import times
 
 NOW = datetime(2024, 1, 1, 10, tzinfo=UTC)
 
@@ -50,7 +51,7 @@ def test_large_numbers_are_shown_with_separators() -> None:
 
 def test_times_are_in_utc_and_exact_for_programs() -> None:
     assert phrases.clock(NOW) == "2024-01-01 10:00:00"
-    assert phrases.exact(NOW) == "2024-01-01T10:00:00Z"
+    assert times.exact(NOW) == "2024-01-01T10:00:00Z"
 
 
 def test_a_long_text_is_cut() -> None:
