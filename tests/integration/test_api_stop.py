@@ -61,7 +61,7 @@ def test_a_stop_does_not_wait_for_an_incomplete_request_head(
     tmp_path: Path, database_url: str, redis_server: Valkey
 ) -> None:
     servers = {"database_url": database_url, "redis_url": redis_server.url, "smtp_url": NOWHERE}
-    api = Api(tmp_path, **servers, head_timeout=0.3)
+    api = Api(tmp_path, **servers, head_timeout=2)
     api.start_api(processes=1)
     with socket.create_connection(("127.0.0.1", api.port), timeout=60) as silent:
         silent.sendall(b"POST /api/notifications HTTP/1.1\r\nHost: h")

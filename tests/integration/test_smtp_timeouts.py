@@ -80,9 +80,9 @@ def test_an_extremely_slow_mail_is_aborted_in_the_end() -> None:
 
 
 def test_the_greeting_has_the_timeout_of_a_reply_and_not_of_a_connection(smtp_server: SmtpServer) -> None:
-    smtp_server.on("connect", Reply(220, "slowly", delay=1.0))
-    smtp_server.on("ehlo", Reply(250, "slowly", delay=1.0))
-    email = channel(smtp_server.url, smtp_connect_timeout=0.3, smtp_timeout=30)
+    smtp_server.on("connect", Reply(220, "slowly", delay=1.5))
+    smtp_server.on("ehlo", Reply(250, "slowly", delay=1.5))
+    email = channel(smtp_server.url, smtp_connect_timeout=1, smtp_timeout=30)
     email.send(notification())
     email.hang_up()
     assert len(smtp_server.mails) == 1

@@ -78,7 +78,7 @@ def test_retry_after_of_a_server_is_kept(make: Make, orders: Hooks, code: int) -
 
 def test_a_request_without_an_answer_is_uncertain(make: Make, orders: Hooks) -> None:
     orders.answer = orders.hang
-    assert isinstance(make("webhook", callback_timeout=0.4).failure(NOTIFICATION), Uncertain)
+    assert isinstance(make("webhook", callback_timeout=2).failure(NOTIFICATION), Uncertain)
     orders.answer = saying(OK)
     make("webhook").send(NOTIFICATION)
 
