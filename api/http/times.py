@@ -25,6 +25,6 @@ def moment(raw: str) -> datetime:
     raise NoTime("must be a time in the format of RFC 3339, such as 2024-01-01T10:00:00Z")
 
 
-def exact(moment: datetime) -> str:
+def exact(time: datetime) -> str:
     """Return a time in UTC in the format of RFC 3339, as 2024-01-01T10:00:00.123456Z."""
-    return moment.isoformat().replace("+00:00", "Z")
+    return time.isoformat().replace("+00:00", "Z")
