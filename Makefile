@@ -15,8 +15,9 @@ FOREIGN := PYTHONPATH PYTHONHOME PYTHONOPTIMIZE PYTHONWARNINGS PYTHONDONTWRITEBY
 # How many processes share the tests: more than there are processors, because most of what tests do is wait.
 WORKERS ?= 6
 # In the order of tests/conftest.py: pytest-xdist's own order is by the number of tests, and the files that take
-# longest have few.
-PYTEST = exec env $(FOREIGN:%=-u %) $(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+# longest have few. Without restarts: after one, pytest-xdist may wait forever for a file that nobody has
+# (its issue 1378), and a process that dies is a failure anyway.
+PYTEST = exec env $(FOREIGN:%=-u %) $(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 

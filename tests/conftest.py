@@ -60,11 +60,16 @@ def _take_signals() -> None:
     A shell starts a background job with SIGINT ignored, nohup with SIGHUP; a program keeps that through exec,
     and what a test then interrupts never ends. A handler is not kept.
     """
-    # Whoever ends the run in order gets the same cleaning up as with Ctrl-C.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, _interrupt_once)
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, lambda _number, _frame: None)
+
+
+def _interrupt_once(number: int, _frame: object) -> None:
+    """Clean up as after Ctrl-C; a second signal, which make adds to that of the group, must not interrupt it."""
+    signal.signal(number, lambda _number, _frame: None)
+    raise KeyboardInterrupt
 
 
 @pytest.fixture(scope="session", autouse=True)
