@@ -170,12 +170,14 @@ class ClaimStore:
         try:
             with connection():
                 if self._in_doubt:
-                    self._release_unheld()
+                    lifecycle.release_unheld(self._worker, self._held.ids())
+                    self._in_doubt = False
                 found = lifecycle.claim(wanted, self._worker, at_once, if_sandbox, providers, self._types)
                 claimed = {c.id: c for c in found}
                 # Ids held up by a breaker (`if_sandbox`) are checked when they are wanted again.
                 if refused := set(wanted) - claimed.keys() - if_sandbox:
                     self._suppress(refused)
+                    lifecycle.put_off(refused)
         except Exception:
             # The claim may have been committed and only its answer lost, or a later statement failed.
             self._in_doubt = True
@@ -189,10 +191,6 @@ class ClaimStore:
         if suppressed := lifecycle.suppress(refused):
             metrics.upkeep["suppressed"].inc(len(suppressed))
             log.info("notifications.suppressed", ids=suppressed)
-
-    def _release_unheld(self) -> None:
-        lifecycle.release_unheld(self._worker, self._held.ids())
-        self._in_doubt = False
 
     def _settle(self, asked: Sequence[Settlement | None]) -> list[bool]:
         settlements = [settlement for settlement in asked if settlement is not None]

@@ -29,7 +29,7 @@ deadlock.
 """
 
 from db.lifecycle.accept import BOUNDED_WAIT, accept, accept_keyed, milliseconds
-from db.lifecycle.claim import AHEAD, begin, claim, doubt, reroute, still_due, suppress
+from db.lifecycle.claim import AHEAD, begin, claim, doubt, put_off, reroute, still_due, suppress
 from db.lifecycle.endpoints import enqueue_test, redrive_callbacks
 from db.lifecycle.operate import MOST_ACTS, cancel, cancel_all, redrive, redrive_all, reschedule
 from db.lifecycle.rescue import expire, release_unheld, rescue
@@ -56,6 +56,7 @@ __all__ = [
     "give_up",
     "milliseconds",
     "postpone",
+    "put_off",
     "redrive",
     "redrive_all",
     "redrive_callbacks",

@@ -23,11 +23,15 @@ _CLAIMED = ", ".join(f"n.{name}" for name in CLAIMED_COLUMNS)
 _THROTTLED_FOR = "coalesce(extract(epoch FROM clock_timestamp() - n.throttled_since), 0)::float8"
 _LATE = "greatest(0, extract(epoch FROM clock_timestamp() - asked.next_attempt_at))::float8"
 
+# A notification that may be what kills workers: one died during an attempt, and this is the third at least.
+_SUSPECT = "alone AND retry_count >= 2"
+
 # Parameters: ids, ids that must be for the sandbox, types (twice), worker, ids with their marks and providers (see
-# `claim`), span.
+# `claim`), span, worker.
 _CLAIM = f"""
         WITH asked AS MATERIALIZED (
-            SELECT id, status, next_attempt_at, expires_at, evidence_until, client_id, type, recipient, mailboxes
+            SELECT id, status, next_attempt_at, expires_at, evidence_until, client_id, type, recipient, mailboxes,
+                   {_SUSPECT} AS suspect
             FROM notifications
             WHERE id = ANY(%s) AND (sandbox OR id <> ALL(%s::bigint[]))
                   AND (%s::text[] IS NULL OR type = ANY(%s::text[])) ORDER BY id FOR UPDATE SKIP LOCKED
@@ -46,6 +50,11 @@ _CLAIM = f"""
               AND (asked.expires_at IS NULL OR asked.expires_at > now())
               AND (asked.evidence_until IS NULL OR asked.evidence_until > now())
               AND NOT {paused("asked")} AND listed.error IS NULL
+              AND (NOT asked.suspect
+                   OR asked.id = (SELECT min(id) FROM asked
+                                  WHERE suspect AND status = 'pending' AND next_attempt_at <= now())
+                      AND NOT EXISTS (SELECT FROM notifications
+                                      WHERE status = 'processing' AND claimed_by = %s AND {_SUSPECT}))
         RETURNING {_CLAIMED}, {_THROTTLED_FOR}, {_LATE}, {append_event("'claimed'")}
         """
 
@@ -61,6 +70,18 @@ _SUPPRESS = f"""
         FROM asked, {listed("asked")}
         WHERE n.id = asked.id AND {WITHIN} AND asked.status = 'pending' AND asked.next_attempt_at <= now()
         RETURNING n.id, {ENQUEUE_CALLBACKS}, {COUNT_END}, {append_event("'failed'")}
+        """
+
+_PUT_OFF = f"""
+        WITH asked AS MATERIALIZED (
+            SELECT id, status, next_attempt_at, {_SUSPECT} AS suspect FROM notifications
+            WHERE id = ANY(%s) ORDER BY id FOR UPDATE SKIP LOCKED
+        )
+        UPDATE notifications AS n SET dispatch_after = now() + random() * interval '1 second', rung = false
+        FROM asked
+        WHERE n.id = asked.id AND {WITHIN}
+              AND asked.suspect AND asked.status = 'pending' AND asked.next_attempt_at <= now()
+        RETURNING n.id
         """
 
 # Parameters: see `sending_values`. `settle` records it in the same statement as the outcomes.
@@ -99,7 +120,10 @@ def claim(  # noqa: PLR0913, PLR0917
     """pending -> processing, for the ids that are due, not expired, not paused and not suppressed.
 
     Return the claimed rows in id order. Rows that another transaction has locked are skipped: that transaction
-    takes care of them. Pass the ids that were not claimed to `suppress`.
+    takes care of them. Pass the ids that were not claimed to `suppress` and `put_off`.
+
+    A suspect is a notification that may be what kills workers: one died during an attempt, and this is the third at
+    least. A worker holds one suspect at a time, so that it takes no other suspect with it.
 
     `at_once` are the ids that the worker may begin as soon as they are claimed, by default all of them. It must
     record the others with `begin` or `settle` before it begins them. An id in `if_sandbox` is claimed only
@@ -115,7 +139,8 @@ def claim(  # noqa: PLR0913, PLR0917
     marks = [-id if id in begun else None for id in asked]
     names = [providers.get(id) for id in asked]
     given = [None if types is None else list(types)] * 2
-    claimed = prepared("claim", _CLAIM, asked, list(if_sandbox), *given, str(worker), asked, marks, names, *span(asked))
+    sent = (str(worker), asked, marks, names, *span(asked), str(worker))
+    claimed = prepared("claim", _CLAIM, asked, list(if_sandbox), *given, *sent)
     return sorted(Claimed(*row) for *row, _ in claimed)
 
 
@@ -133,6 +158,16 @@ def suppress(ids: Iterable[int]) -> list[int]:
     """
     given = list(ids)
     return returned_ids(_SUPPRESS, given, *span(given))
+
+
+def put_off(ids: Iterable[int]) -> list[int]:
+    """pending -> pending, for suspects that are due: enqueue them again within a second.
+
+    Call it with the ids that `claim` refused, because the worker holds another suspect. Return the ids that were
+    put off.
+    """
+    given = list(ids)
+    return returned_ids(_PUT_OFF, given, *span(given))
 
 
 def begin(sending: Sending) -> None:

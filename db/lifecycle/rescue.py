@@ -116,7 +116,8 @@ def rescue(  # noqa: PLR0913, PLR0917
     The row itself or the table `sending` says what a worker may have begun. Such an attempt may have been made, so
     it is recorded as lost and counts; the other rows go back at no cost. A row that is lost a second time may be
     what kills the workers, or only a neighbour of it. From then on such rows are due apart from each other, each at
-    a random moment within a span that doubles, so that one does not take the others with it again.
+    a random moment within a span that doubles, and a worker claims one at a time (see `claim`), so that one does not
+    take the others with it again.
 
     Move up to `most` rows and return their ids. `max_attempts` and `callback_attempts` are how many attempts a
     notification and a callback have.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import pytest
@@ -35,25 +35,45 @@ def world(database_url: str, redis_url: str, mail_server: SmtpServer, tmp_path: 
             group.kill()
 
 
+def wait_for_all_under_a_supervisor(system: System, ids: Collection[int], module: str) -> None:
+    """Wait until every notification has ended; replace workers that died."""
+
+    def ended() -> bool:
+        if not system.workers[-1].running:
+            system.spawn_workers(module=module)
+        return not system.sql.unfinished(list(ids))
+
+    eventually(ended, within=60, saying=lambda: system.sql.unfinished(list(ids)))
+
+
 def test_a_notification_that_kills_its_worker_fails_after_five_attempts_and_the_rest_is_delivered(world: World) -> None:
     world.system.start_workers(module="tests.acceptance.poisoned")
     before = world.post(20)
     poison = world.post_one(POISON)
     others = before | world.post(40)
 
-    def ended_under_a_supervisor() -> bool:
-        """Return True if every notification has ended; replace workers that died."""
-        if not world.system.workers[-1].running:
-            world.system.spawn_workers(module="tests.acceptance.poisoned")
-        return not world.system.sql.unfinished([poison, *others])
-
-    eventually(ended_under_a_supervisor, within=60, saying=lambda: world.system.sql.unfinished(list(others)))
+    wait_for_all_under_a_supervisor(world.system, [poison, *others], "tests.acceptance.poisoned")
     notification = world.system.client.notification(poison)
     assert (notification["status"], notification["failureReason"]) == ("failed", "exhausted")
     assert [attempt["outcome"] for attempt in world.system.client.attempts(poison)] == ["lost"] * 5
     assert world.mail_server.mails_to(POISON) == []
     tally = world.tally(others)
     assert (tally.delivered, tally.recorded, tally.stuck) == (60, 60, 0)
+
+
+def test_mails_that_are_slow_to_send_beside_one_that_kills_its_worker_are_delivered(world: World) -> None:
+    world.mail_server.delay = 0.1
+    others = world.post(4)
+    poison = world.post_one(POISON)
+    others |= world.post(4)
+    world.system.start_workers(module="tests.acceptance.poisoned")
+
+    wait_for_all_under_a_supervisor(world.system, [poison, *others], "tests.acceptance.poisoned")
+    # Each time the worker dies, it holds all that are in the middle of a conversation with the mail server.
+    lost = world.system.sql.rows("SELECT notification_id, count(*) FROM attempts WHERE outcome = 'lost' GROUP BY 1")
+    assert {id: count for id, count in lost if id == poison or count > 2} == {poison: 5}
+    tally = world.tally(others)
+    assert (tally.recorded, tally.stuck) == (8, 0)
 
 
 def test_notifications_held_when_uncertain_are_never_sent_twice_when_workers_are_killed(world: World) -> None:

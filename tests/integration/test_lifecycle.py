@@ -114,6 +114,56 @@ def test_every_claim_has_a_higher_number() -> None:
         assert held.claim == number
 
 
+def suspects(count: int) -> list[int]:
+    """Accept notifications and make them such as have been lost with two workers."""
+    ids = accepted(count)
+    rows("UPDATE notifications SET alone = true, retry_count = 2, attempt_count = 2 WHERE id = ANY(%s)", ids)
+    return ids
+
+
+def test_a_worker_holds_one_suspect_at_a_time() -> None:
+    first, second, third = suspects(3)
+    [other] = accepted()
+    held, _ = taken = lifecycle.claim([third, second, first, other], WORKER)
+    assert [c.id for c in taken] == [first, other]
+    assert lifecycle.claim([second], WORKER) == []
+    assert [c.id for c in lifecycle.claim([second, third], uuid4())] == [second]
+    assert settle(lifecycle.sent(held, attempt()))
+    assert [c.id for c in lifecycle.claim([second, third], WORKER)] == [third]
+
+
+def test_a_suspect_that_is_not_due_keeps_no_other_from_being_claimed() -> None:
+    later, due = suspects(2)
+    passed(-5, later)
+    assert [c.id for c in lifecycle.claim([later, due], WORKER)] == [due]
+
+
+@pytest.mark.parametrize(("alone", "retries"), [(True, 1), (False, 4)])
+def test_a_notification_lost_once_or_only_refused_is_no_suspect(alone: bool, retries: int) -> None:
+    ids = accepted(3)
+    rows(
+        "UPDATE notifications SET alone = %s, retry_count = %s, attempt_count = 9 WHERE id = ANY(%s)",
+        alone,
+        retries,
+        ids,
+    )
+    assert [c.id for c in lifecycle.claim(ids, WORKER)] == ids
+    assert lifecycle.put_off(ids) == []
+
+
+def test_suspects_that_were_not_claimed_are_enqueued_again_within_a_second() -> None:
+    held, later, *due = suspects(4)
+    lifecycle.claim([held], WORKER)
+    passed(-5, later)
+    rows("UPDATE notifications SET rung = true, dispatch_after = now() + interval '9 seconds' WHERE id = ANY(%s)", due)
+    assert sorted(lifecycle.put_off([held, later, *due, *accepted()])) == due
+    soon = "NOT rung AND dispatch_after BETWEEN now() AND now() + interval '1 second'"
+    assert rows(f"SELECT id FROM notifications WHERE status = 'pending' AND {soon} ORDER BY id") == [
+        (id,) for id in due
+    ]
+    assert status(held) == "processing"
+
+
 # sent, retry, failed
 
 

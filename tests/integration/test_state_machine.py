@@ -44,6 +44,7 @@ class Expected:
     worker: int | None = None
     ends: int = 0
     at_once: bool = False
+    lost: bool = False  # a worker died that may have begun it
     throttled: bool = False
     hold: bool = False
     doubted: bool = False  # the content may be going out
@@ -72,6 +73,10 @@ class Expected:
     @property
     def claimable(self) -> bool:
         return self.status == "pending" and (not self.waits or self.again)
+
+    @property
+    def suspect(self) -> bool:
+        return self.lost and self.retries >= 2
 
     def end_attempt(self, status: str, change: str = "") -> None:
         self.doubted, self.waits = False, self.waits and status == "pending"
@@ -140,7 +145,11 @@ class Life(RuleBasedStateMachine):
     def claim(self, id: int, worker: int, *, at_once: bool) -> tuple[int, Claimed]:
         taken = lifecycle.claim([id], self.workers[worker], [id] if at_once else [])
         expected = self.model[id]
-        assert bool(taken) == expected.claimable
+        suspects = {other.worker for other in self.model.values() if other.suspect and other.status == "processing"}
+        put_off = expected.claimable and expected.suspect and worker in suspects
+        assert bool(taken) == (expected.claimable and not put_off)
+        if put_off:
+            assert lifecycle.put_off([id]) == [id]
         if taken:
             expected.status, expected.worker, expected.at_once = "processing", worker, at_once
             expected.claim += 1
@@ -273,6 +282,7 @@ class Life(RuleBasedStateMachine):
             if not waits:
                 passed(1000, id)  # From the second loss on they come back at different times.
             throttled = self.model[id].throttled
+            self.model[id].lost = True
             lost = self.model[id].retries + 1 >= MAX_ATTEMPTS and not waits
             self.model[id].unanswered, self.model[id].reason = True, "exhausted" if lost else ""
             self.model[id].end_attempt(*(("failed",) if lost else ("pending", "rescued")))

@@ -143,7 +143,7 @@ def test_long_tests_start_before_short_ones(project: Path) -> None:
 def really(project: Path) -> None:
     """Put pytest itself in the place of its stub, with no more plugins than needed: those take seconds to import."""
     (project / "pytest.py").unlink()  # It would be imported.
-    run = f'PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 exec "{sys.executable}" -m pytest -p xdist "$@"'
+    run = f'PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 exec "{sys.executable}" -m pytest -p xdist -p pytest_timeout "$@"'
     (project / ".venv/bin/pytest").write_text(f"#!/bin/sh\n{run}\n")
 
 
