@@ -103,7 +103,7 @@ def test_a_process_that_leaves_frees_its_share_at_once(client: redis.Redis) -> N
 
 
 def test_a_process_that_has_died_frees_its_share_after_the_expiry(client: redis.Redis) -> None:
-    with mock.patch.object(lease, "EXPIRES", 0.5):
+    with mock.patch.object(lease, "EXPIRES", 2.0):
         dead, other = Process(client), Process(client)
         turns([dead, other])
         assert other.renew() == 10
@@ -118,7 +118,7 @@ def test_the_lease_in_redis_expires_after_all_processes_died(client: redis.Redis
 
 
 def test_a_process_paused_for_long_takes_no_connections_from_others(client: redis.Redis) -> None:
-    with mock.patch.object(lease, "EXPIRES", 0.5):
+    with mock.patch.object(lease, "EXPIRES", 2.0):
         paused, other = Process(client), Process(client)
         turns([paused, other])
         eventually(lambda: other.renew() == 20, every=0.1)
@@ -136,14 +136,15 @@ def test_processes_take_turns_if_there_are_fewer_connections_than_processes(
 ) -> None:
     processes = [Process(client, connections, wanted=1 + n) for n in range(count)]
     had: set[int] = set()
-    with mock.patch.object(lease, "TURN", 0.2):
+    # A connection changes hands within three renewals, so there must be more of them in a turn.
+    with mock.patch.object(lease, "TURN", 1.0):
 
         def all_had_one() -> bool:
             turns(processes, 1, bound=connections)
             had.update(n for n, process in enumerate(processes) if process.open)
             return len(had) == count
 
-        eventually(all_had_one, within=30)
+        eventually(all_had_one, within=30, every=0.05)
 
 
 def test_a_process_keeps_its_connections_for_a_turn(client: redis.Redis) -> None:

@@ -69,7 +69,7 @@ def test_a_redis_lost_after_a_flush_grants_no_connections_that_others_hold(
 
 
 def test_after_a_flush_the_share_of_an_ended_process_is_free_after_the_expiry(client: redis.Redis) -> None:
-    with mock.patch.object(lease, "EXPIRES", 0.5):
+    with mock.patch.object(lease, "EXPIRES", 2.0):
         one, gone = Process(client), Process(client)
         turns([one, gone])
         client.flushall()
@@ -78,7 +78,7 @@ def test_after_a_flush_the_share_of_an_ended_process_is_free_after_the_expiry(cl
 
 
 def test_a_clock_set_back_keeps_no_dead_process_alive(client: redis.Redis) -> None:
-    with mock.patch.object(lease, "EXPIRES", 0.5):
+    with mock.patch.object(lease, "EXPIRES", 2.0):
         one, dead = Process(client), Process(client)
         turns([one, dead])
         change(client, lambda process: process.update(seen=process["seen"] + 3_600_000))
@@ -111,7 +111,7 @@ def test_a_process_started_without_redis_takes_its_share_among_the_known_process
 
 def test_each_process_has_its_share_and_no_more_when_redis_goes_away(client: redis.Redis, away: redis.Redis) -> None:
     idle, busy = Process(client, wanted=1), Process(client)
-    with mock.patch.object(lease, "EXPIRES", 1.0):
+    with mock.patch.object(lease, "EXPIRES", 2.0):
         turns([idle, busy])
         with unreachable(idle, away), unreachable(busy, away):
             idle.wanted = 1_000
