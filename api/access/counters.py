@@ -52,6 +52,11 @@ class Answer(NamedTuple):
     windows: tuple[Window, ...]
 
 
+class _Storage(RedisStorage):
+    # Otherwise it imports valkey's client too, where that is installed.
+    DEPENDENCIES = {"redis": RedisStorage.DEPENDENCIES["redis"]}  # noqa: RUF012 - as in limits
+
+
 class Counters:
     """Counters in Redis. Use it on one thread at a time.
 
@@ -62,7 +67,7 @@ class Counters:
     def __init__(self, settings: Settings, clock: Callable[[], float] = database_clock.now) -> None:
         pool = redis_pools.pool(settings.redis, min(settings.limits.timeout, settings.redis.timeout))
         # The pool has the real address.
-        self._storage = RedisStorage("redis://", pool)
+        self._storage = _Storage("redis://", pool)
         self._clock = clock
 
     def run(self, asks: Sequence[Ask]) -> list[Answer]:

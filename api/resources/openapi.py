@@ -13,7 +13,7 @@ from falcon.asgi import Request, Response
 
 from actors.channels.registry import channels
 from api.http.idempotency import PROPERTY
-from api.schemas import Schema, published
+from api.schemas import published, with_limits
 from api.schemas.documents import schema_of
 from settings import Settings
 
@@ -34,7 +34,7 @@ class OpenApi:
         schemas = document["components"]["schemas"]
         schemas["NotificationType"]["enum"] = list(channels())
         for file in REQUESTS:
-            published.add(Schema(file, settings).document, schemas)
+            published.add(with_limits(file, settings), schemas)
         published.add(_document("NotificationInput", settings), schemas)
         published.add(_document("BatchItemInput", settings, {"idempotencyKey": PROPERTY}), schemas)
         published.add(_batch(settings), schemas)
@@ -54,7 +54,7 @@ def _document(title: str, settings: Settings, more: Mapping[str, Any] | None = N
     It is one object and no `oneOf`, for which some generators need further libraries. A field that channels describe
     differently has no limits here.
     """
-    each = {name: Schema(schema_of(one, more), settings).document for name, one in channels().items()}
+    each = {name: with_limits(schema_of(one, more), settings) for name, one in channels().items()}
     fields: defaultdict[str, dict[str, Any]] = defaultdict(dict)
     for name, schema in each.items():
         for field, described in schema["properties"].items():
@@ -87,6 +87,6 @@ def _named(channels: Iterable[str]) -> str:
 
 def _batch(settings: Settings) -> dict[str, Any]:
     """Return the schema of a batch with that of its items, which batch.json lacks: items are checked one by one."""
-    batch = Schema("batch", settings).document
+    batch = with_limits("batch", settings)
     batch["properties"]["items"]["items"] = {"$ref": "#/components/schemas/BatchItemInput"}
     return batch

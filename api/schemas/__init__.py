@@ -8,8 +8,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from jsonschema import Draft202012Validator
-
 from actors.channels.contract import Fault
 from api.http.problems import MOST_FAULTS
 from api.schemas.details import faults_of
@@ -18,15 +16,18 @@ from api.schemas.formats import FORMATS, LONGEST_ADDRESS, TEMPLATE_NAME
 from api.schemas.frugal import Validator
 from settings import Settings
 
-__all__ = ["LONGEST_ADDRESS", "TEMPLATE_NAME", "Fault", "Schema", "stored"]
+__all__ = ["LONGEST_ADDRESS", "TEMPLATE_NAME", "Fault", "Schema", "stored", "with_limits"]
 
 
 class Schema:
-    """Compiled schema: that of a file in this folder, by its name, or the one given."""
+    """Compiled schema: that of a file in this folder, by its name, or the one given.
+
+    Raises:
+        jsonschema_rs.ValidationError: It is no JSON Schema of the draft 2020-12.
+    """
 
     def __init__(self, schema: str | Mapping[str, Any], settings: Settings) -> None:
-        self.document: dict[str, Any] = _with_limits(stored(schema) if isinstance(schema, str) else schema, settings)
-        Draft202012Validator.check_schema(self.document)
+        self.document = with_limits(schema, settings)
         self._validator = Validator(self.document, format_checker=FORMATS)
         self._fast_validator = FastValidator(self.document, FORMATS)
 
@@ -42,22 +43,28 @@ class Schema:
         return [{"pointer": pointer, "detail": detail} for pointer, detail in islice(_unique(faults), MOST_FAULTS + 1)]
 
 
+def with_limits(schema: str | Mapping[str, Any], settings: Settings) -> dict[str, Any]:
+    """Return the schema of a file in this folder, by its name, or the one given, with the limits of the settings."""
+    limited: dict[str, Any] = _limited(stored(schema) if isinstance(schema, str) else schema, settings)
+    return limited
+
+
 def stored(name: str) -> dict[str, Any]:
     """Return the schema of a file in this folder, without the limits."""
     schema: dict[str, Any] = json.loads((Path(__file__).parent / f"{name}.json").read_text())
     return schema
 
 
-def _with_limits(node: Any, settings: Settings) -> Any:
+def _limited(node: Any, settings: Settings) -> Any:
     if isinstance(node, Mapping):
         return {key: _limit(key, value, settings) for key, value in node.items()}
-    return [_with_limits(item, settings) for item in node] if isinstance(node, list) else node
+    return [_limited(item, settings) for item in node] if isinstance(node, list) else node
 
 
 def _limit(key: str, value: Any, settings: Settings) -> Any:
     if key.startswith("max") and isinstance(value, str):
         return settings.value(value)
-    return _with_limits(value, settings)
+    return _limited(value, settings)
 
 
 def _unique(faults: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from jsonschema_rs import ValidationError
 
 from actors.channels.registry import channel
 from api.http.problems import MOST_FAULTS
@@ -33,6 +34,11 @@ def at(document: Any, pointer: str) -> Any:
 @pytest.mark.parametrize("document", SCHEMA.document["examples"])
 def test_the_examples_of_the_schemas_are_valid(document: Any) -> None:
     assert SCHEMA.faults(document) == []
+
+
+def test_a_channel_whose_schema_is_none_cannot_be_served() -> None:
+    with pytest.raises(ValidationError, match="nonsense"):
+        Schema({"properties": {"recipient": {"minLength": "nonsense"}}}, read({}))
 
 
 @given(document=values | st.dictionaries(st.sampled_from(FIELDS) | st.text(max_size=100), values))
