@@ -16,6 +16,7 @@ from actors.channels.http_begin import TakenOver
 from actors.channels.http_judging import retry_after, undelivered
 from actors.channels.lease import ConnectionLease
 from actors.channels.rate import SharedRate
+from actors.channels.tls import https_context
 from db.records import Claimed
 from settings import Settings
 from settings.http_account import HttpAccount
@@ -55,7 +56,7 @@ class HttpProvider:
         self.secrets = written_forms(config.secrets)
         self.settings, self.timeout = settings, timeout
         self.limits = ApiLimits(config.connections, lease, rate)
-        self.context = context or ssl.create_default_context()
+        self.context = context or https_context()
 
     def sender(self) -> HttpSender:
         return HttpSender(self)

@@ -16,6 +16,7 @@ from yarl import URL
 
 from actors.channels import Begin
 from actors.channels.http_begin import TakenOver
+from actors.channels.tls import https_context
 from actors.channels.webhook.guarded_connector import ANSWER_LIMIT, GuardedConnector
 from actors.channels.webhook.name_resolver import Lookup, NameResolver, look_up
 from actors.channels.webhook.url_guard import Target, UrlRejected
@@ -67,7 +68,7 @@ class HttpClient:
     ) -> None:
         self._allowed, self._timeout = allowed, timeout
         self._names = NameResolver(look_up)
-        self._context = context or ssl.create_default_context()
+        self._context = context or https_context()
 
     async def post(self, request: Request, begin: Begin) -> Answer:
         """POST once. `begin` is awaited just before the request is sent; if it returns False, nothing is sent.
