@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import ssl
@@ -52,6 +53,12 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the long files; keep the order of the paths otherwise. A long file at the end would run alone."""
     items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
+def pytest_collection_finish() -> None:
+    """Leave the collected tests out of garbage collections: with them, one takes a fifth of a second."""
+    gc.collect()
+    gc.freeze()
 
 
 def _take_signals() -> None:

@@ -26,6 +26,13 @@ def statuses(api: Api, ids: list[int]) -> list[str]:
     return [status(api.sql, id) for id in ids]
 
 
+def with_event(api: Api, name: str, owner: int) -> list[int]:
+    """Return the ids of the owner's notifications that have an event of this name, made with a key."""
+    events = "SELECT notification_id FROM events JOIN notifications AS n ON n.id = notification_id"
+    chosen = f"{events} WHERE name = %s AND detail ? 'keyId' AND client_id = %s ORDER BY 1"
+    return [id for (id,) in api.sql.rows(chosen, name, owner)]
+
+
 def test_selected_failures_are_retried_after_a_confirmation_each_with_its_event(
     api: Api, owner: int, person: Person
 ) -> None:
@@ -42,8 +49,7 @@ def test_selected_failures_are_retried_after_a_confirmation_each_with_its_event(
     assert answer.headers["location"] == "/notifications?status=failed&tag=a+b"
     assert "pending again: 3. Skipped: 1." in person.get(answer.headers["location"]).text
     assert statuses(api, mine) == ["pending"] * 3
-    events = "SELECT notification_id FROM events WHERE name = 'retried' AND detail ? 'keyId' ORDER BY 1"
-    assert [id for (id,) in api.sql.rows(events)] == mine
+    assert with_event(api, "retried", owner) == mine
 
 
 def test_selected_pending_notifications_are_cancelled_after_a_confirmation_each_with_its_event(
@@ -59,8 +65,7 @@ def test_selected_pending_notifications_are_cancelled_after_a_confirmation_each_
     assert answer.headers["location"] == "/notifications"
     assert "cancelled: 2. Skipped: 1." in person.get("/notifications").text
     assert statuses(api, [*mine, gone]) == ["cancelled", "cancelled", "failed"]
-    events = "SELECT notification_id FROM events WHERE name = 'cancelled' AND detail ? 'keyId' ORDER BY 1"
-    assert [id for (id,) in api.sql.rows(events)] == mine
+    assert with_event(api, "cancelled", owner) == mine
 
 
 @pytest.mark.parametrize(
