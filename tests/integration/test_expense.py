@@ -27,7 +27,7 @@ from tests import keys, loops
 from tests.client import NOTIFICATIONS, Client
 from tests.environment import configured
 from tests.eventually import eventually
-from tests.expense import Expense, Spending, log_statements, statements, transactions, unlogged
+from tests.expense import Expense, Spending, log_statements, queued, statements, transactions, unlogged
 from tests.integration.api import Api, running
 from tests.integration.delivering import Process
 from tests.integration.rows import attempt, draft
@@ -99,7 +99,7 @@ def post(api: Api, redis_url: str) -> Iterator[Callable[..., None]]:
                 post(NOTIFICATION)
                 post(NOTIFICATION, idempotency_key=str(uuid4()))
             post({"items": [NOTIFICATION]}, f"{NOTIFICATIONS}/batch")
-            eventually(lambda: redis_client.hlen(f"dramatiq:{QUEUE}.msgs") == 2 * WARM + 1)
+            eventually(lambda: queued(redis_client, QUEUE) == 2 * WARM + 1)
             redis_client.flushall()
         yield post
 
