@@ -139,8 +139,8 @@ def claim(  # noqa: PLR0913, PLR0917
     marks = [-id if id in begun else None for id in asked]
     names = [providers.get(id) for id in asked]
     given = [None if types is None else list(types)] * 2
-    sent = (str(worker), asked, marks, names, *span(asked), str(worker))
-    claimed = prepared("claim", _CLAIM, asked, list(if_sandbox), *given, *sent)
+    values = (str(worker), asked, marks, names, *span(asked), str(worker))
+    claimed = prepared("claim", _CLAIM, asked, list(if_sandbox), *given, *values)
     return sorted(Claimed(*row) for *row, _ in claimed)
 
 

@@ -18,6 +18,7 @@ from tests.system import System
 
 pytestmark = pytest.mark.long
 
+POISONED = "tests.acceptance.poisoned"  # its workers die of a notification to POISON
 # A lost worker is missed after a second: here many are lost.
 SOON = {"worker_timeout": 1.0, "upkeep_interval": 0.2, "retry_max_backoff": 0.6}
 
@@ -35,24 +36,24 @@ def world(database_url: str, redis_url: str, mail_server: SmtpServer, tmp_path: 
             group.kill()
 
 
-def wait_for_all_under_a_supervisor(system: System, ids: Collection[int], module: str) -> None:
-    """Wait until every notification has ended; replace workers that died."""
+def wait_for_all_under_a_supervisor(system: System, ids: Collection[int]) -> None:
+    """Wait until every notification has ended; replace workers that died of one."""
 
     def ended() -> bool:
         if not system.workers[-1].running:
-            system.spawn_workers(module=module)
+            system.spawn_workers(module=POISONED)
         return not system.sql.unfinished(list(ids))
 
     eventually(ended, within=60, saying=lambda: system.sql.unfinished(list(ids)))
 
 
 def test_a_notification_that_kills_its_worker_fails_after_five_attempts_and_the_rest_is_delivered(world: World) -> None:
-    world.system.start_workers(module="tests.acceptance.poisoned")
+    world.system.start_workers(module=POISONED)
     before = world.post(20)
     poison = world.post_one(POISON)
     others = before | world.post(40)
 
-    wait_for_all_under_a_supervisor(world.system, [poison, *others], "tests.acceptance.poisoned")
+    wait_for_all_under_a_supervisor(world.system, [poison, *others])
     notification = world.system.client.notification(poison)
     assert (notification["status"], notification["failureReason"]) == ("failed", "exhausted")
     assert [attempt["outcome"] for attempt in world.system.client.attempts(poison)] == ["lost"] * 5
@@ -66,9 +67,9 @@ def test_mails_that_are_slow_to_send_beside_one_that_kills_its_worker_are_delive
     others = world.post(4)
     poison = world.post_one(POISON)
     others |= world.post(4)
-    world.system.start_workers(module="tests.acceptance.poisoned")
+    world.system.start_workers(module=POISONED)
 
-    wait_for_all_under_a_supervisor(world.system, [poison, *others], "tests.acceptance.poisoned")
+    wait_for_all_under_a_supervisor(world.system, [poison, *others])
     # Each time the worker dies, it holds all that are in the middle of a conversation with the mail server.
     lost = world.system.sql.rows("SELECT notification_id, count(*) FROM attempts WHERE outcome = 'lost' GROUP BY 1")
     assert {id: count for id, count in lost if id == poison or count > 2} == {poison: 5}
