@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from email.message import Message
 from email.utils import getaddresses
@@ -11,6 +12,9 @@ from actors.channels.email.addresses import normalised
 from cli.submission import charsets
 from cli.submission.mail import unfolded
 from cli.submission.refusal import MailRefused
+
+# Nothing, or a group without members, such as `undisclosed-recipients:;`.
+NO_ADDRESS = re.compile(r"\s*([^:<>@()]+:\s*;?\s*)?")
 
 
 class Mailbox(NamedTuple):
@@ -30,12 +34,17 @@ class Mailbox(NamedTuple):
 
 def mailboxes(mail: Message, name: str) -> list[Mailbox]:
     """Return the mailboxes of a header field, which may be given several times. Raises MailRefused."""
+    values = [unfolded(value, name) for value in mail.get_all(name, [])]
     try:
-        found = getaddresses([unfolded(value, name) for value in mail.get_all(name, [])])
+        found = [(called, address) for called, address in getaddresses(values) if address]
     except RecursionError:
-        raise MailRefused(f"The header field {name} has comments nested too deep") from None
-    # An empty group such as `undisclosed-recipients:;` has the name and no address.
-    return [Mailbox(charsets.unencoded(called, name), address) for called, address in found if address]
+        found = []
+    # Versions of Python before 2024-09 find addresses in some fields in which later ones find none.
+    if not found and not all(map(NO_ADDRESS.fullmatch, values)):
+        raise MailRefused(
+            f"The header field {name} cannot be read: write its addresses as Name <address>, separated by commas"
+        )
+    return [Mailbox(charsets.unencoded(called, name), address) for called, address in found]
 
 
 def mailbox(mail: Message, name: str) -> str | None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from actors.reports.event import Event
 from actors.reports.providers import Forged, Malformed, Received, Unavailable
+from actors.reports.providers.fields import LONGEST, address
 from settings.report_source import UNSIGNED
 from tests.reports import mailgun, resend, sendgrid, unsigned
 from tests.reports.providers import PROVIDERS
@@ -112,6 +113,14 @@ def test_a_signed_body_that_is_huge_or_deep_is_refused() -> None:
     for body in (b"[" * 100_000, b"[]" + b" " * 8_000_000, b"[" + b"[]," * 200_000 + b"[]]"):
         with pytest.raises(Malformed):
             read(sendgrid.signed(body, 0, NOW), sendgrid.PROVIDER.source)
+
+
+def test_an_address_with_comments_nested_deep_is_taken_as_it_is() -> None:
+    deep = "(" * LONGEST
+    assert address(deep) == deep
+    provider = PROVIDERS["resend"]
+    [event] = provider.read(provider.sign(resend.event("email.delivered", to=[deep]), 0, NOW))
+    assert event.recipient == deep
 
 
 @pytest.mark.parametrize(

@@ -165,7 +165,10 @@ def each(values: Iterable[object], path: str) -> list[Fields]:
 
 def address(mailbox: str) -> str:
     """Return the address of a mailbox that may have a name, such as `Ann <ann@example.com>`."""
-    return parseaddr(mailbox)[1] or mailbox
+    try:
+        return parseaddr(mailbox)[1] or mailbox
+    except RecursionError:  # Comments within comments, in versions of Python before 2024-09.
+        return mailbox
 
 
 def _moment(value: object, per_second: int) -> datetime:
