@@ -68,4 +68,4 @@ def _explain(req: Request, resp: Response) -> None:
         told["detail"] = "There is no page at this address."
     resp.data = None
     status = HTTPStatus(resp.status_code)
-    page.show(req, resp, "problem.html", title=status.phrase, status=status.value, problem=told)
+    page.show(req, resp, "problem.html", title=problems.title(status), status=status.value, problem=told)

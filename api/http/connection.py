@@ -23,6 +23,7 @@ import settings
 from api.http import heads
 from api.http.asgi import CUT, LINGER_LIMIT, LINGER_TIMEOUT, ON_STOP, WHOLE
 from api.http.joined_writes import JoinedWrites
+from api.http.problems import title
 from api.http.targets import REFUSED, TARGET
 from runtime import logs
 
@@ -188,11 +189,11 @@ class Connection(HttpToolsProtocol):
             self.transport.close()
             return
         status = fault.status
-        problem = {"type": "about:blank", "title": status.phrase, "status": status, "detail": fault.detail}
+        problem = {"type": "about:blank", "title": title(status), "status": status, "detail": fault.detail}
         body = orjson.dumps(problem, option=orjson.OPT_APPEND_NEWLINE)
         request_id = f"{getrandbits(128):032x}"
         log.info("request.malformed", request_id=request_id, status=status, reason=fault.detail)
-        self.transport.write(_HEAD % (status, status.phrase.encode(), request_id.encode(), len(body)) + body)
+        self.transport.write(_HEAD % (status, title(status).encode(), request_id.encode(), len(body)) + body)
         if self._answering:  # The application waits for the body: let it learn that the client is gone.
             self.transport.close()
             return

@@ -23,6 +23,8 @@ MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER = "1"  # seconds
 AGAIN = "Try again after the seconds in Retry-After."
 INVALID = "urn:notification-system:problem:invalid-request"
+# RFC 9110's names of status codes where Python 3.11 and 3.12 have older ones: a title does not depend on the version.
+_TITLES = {413: "Content Too Large", 414: "URI Too Long", 416: "Range Not Satisfiable", 422: "Unprocessable Content"}
 MOST_FAULTS = 100  # listed in one answer; a request may have a hundred thousand
 
 
@@ -71,6 +73,11 @@ def invalid(status: HTTPStatus, errors: Sequence[dict[str, str]]) -> Problem:
     return RefusedRequest(status, f"The request has {faults}.", type=INVALID, errors=errors[:MOST_FAULTS])
 
 
+def title(status: HTTPStatus) -> str:
+    """Return the name of a status code (RFC 9110, section 15)."""
+    return _TITLES.get(status, status.phrase)
+
+
 def install(app: falcon.asgi.App[Any, Any]) -> None:
     """Answer every error with a problem document, including Falcon's own and unforeseen ones."""
     app.add_error_handler(Exception, _unforeseen)
@@ -87,7 +94,7 @@ async def _problem(req: Any, resp: Any, problem: Problem, _params: Any, **_: Any
 
 async def _falcon(req: Any, resp: Any, error: falcon.HTTPError, _params: Any, **_: Any) -> None:
     status = HTTPStatus(error.status_code)
-    detail = error.description or _DETAILS.get(status, status.description or status.phrase)
+    detail = error.description or _DETAILS.get(status, status.description or title(status))
     _write(req, resp, Problem(status, detail, headers=dict(error.headers or {})))
 
 
@@ -115,7 +122,7 @@ def _write(req: Any, resp: Any, problem: Problem) -> None:
         detail = f"{detail} The path ends with a slash: remove it."
     body: dict[str, Any] = {
         "type": problem.type,
-        "title": problem.status.phrase,
+        "title": title(problem.status),
         "status": problem.status.value,
         "detail": detail,
         **problem.more,

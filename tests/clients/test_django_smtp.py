@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 from smtplib import SMTPAuthenticationError
+from typing import cast
 
+import django
 import pytest
 import trustme
+from django.core import mail
 from django.core.mail import EmailMultiAlternatives
 from django.core.mail.backends.smtp import EmailBackend
+from django.test import override_settings
 
 from tests.acceptance.world import World
 from tests.eventually import eventually
@@ -30,7 +34,13 @@ def server(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
 
 
 def backend(server: Submission, key: str) -> EmailBackend:
-    return EmailBackend("127.0.0.1", server.port, "apikey", key, use_tls=True, timeout=30)
+    options = {"host": "127.0.0.1", "port": server.port, "username": "apikey", "password": key}
+    options |= {"use_tls": True, "timeout": 30}
+    if django.VERSION < (6, 1):
+        return EmailBackend(**options)  # type: ignore[arg-type]
+    smtp = {"BACKEND": "django.core.mail.backends.smtp.EmailBackend", "OPTIONS": options}
+    with override_settings(MAILERS={"default": smtp}):
+        return cast(EmailBackend, mail.mailers["default"])
 
 
 def test_a_mail_of_django_arrives_completely(world: World, server: Submission, key: str, tmp_path: Path) -> None:

@@ -24,6 +24,8 @@ EACH_TIME: tuple[tuple[str, str], ...] = (
     (r"((?:retry-after|content-length|age): )\d+", r"\1(n)"),
     (r"\b(r|t)=\d+", r"\1=(n)"),
     (r"\b\d+(\.\d+)? ?(ms|µs)\b", r"(n) \2"),
+    # Until Python 3.12 the name of the status is the older one.
+    ("^(http/1.1 422) unprocessable (content|entity)$", r"\1"),
 )
 
 

@@ -36,7 +36,7 @@ def test_a_token_may_come_from_standard_input(api: Api) -> None:
 
 def test_a_refusal_names_the_options_that_were_typed(api: Api) -> None:
     errors = [{"pointer": "/url", "detail": "is required for slack"}, {"pointer": "/chatId", "detail": "is wrong"}]
-    api.will_say({"title": "Unprocessable Entity", "status": 422, "detail": "2 faults", "errors": errors}, status=422)
+    api.will_say({"title": "Unprocessable Content", "status": 422, "detail": "2 faults", "errors": errors}, status=422)
     result = api.run("destinations", "create", "alerts", "--kind", "slack")
     assert result.exit_code != 0
     assert "--target: is required for slack" in result.stderr

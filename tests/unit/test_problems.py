@@ -102,3 +102,18 @@ def test_a_refusal_says_what_the_operation_did_not_do(method: str, path: str, de
         app.add_route(refusing, Refusing())
 
     assert TestClient(app).simulate_request(method, path).json["detail"] == detail
+
+
+@pytest.mark.parametrize(
+    ("status", "name"),
+    [
+        (400, "Bad Request"),
+        (413, "Content Too Large"),
+        (414, "URI Too Long"),
+        (416, "Range Not Satisfiable"),
+        (422, "Unprocessable Content"),
+        (503, "Service Unavailable"),
+    ],
+)
+def test_a_title_is_the_name_in_rfc_9110_with_every_version_of_python(status: int, name: str) -> None:
+    assert problems.title(HTTPStatus(status)) == name
