@@ -44,7 +44,7 @@ def pytest_configure(config: pytest.Config) -> None:
     hypothesis_settings.register_profile(THOROUGH, deadline=None, max_examples=1_000)
     hypothesis_settings.load_profile(config.getoption("hypothesis_profile") or BRIEF)
     lasting = ExitStack()
-    config.stash[_directory] = lasting.enter_context(embedded.short_directory())
+    config.stash[_directory] = lasting.enter_context(embedded.short_directory(embedded.fast_place()))
     config.add_cleanup(lasting.close)
     os.environ["REDIS_NAMESPACE"] = "dramatiq"
     os.environ["REDIS_URL"] = Valkey(config.stash[_directory], config.stash[_directory]).url

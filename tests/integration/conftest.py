@@ -10,6 +10,7 @@ from db import database
 from settings import Settings
 from tests.emptying import empty
 from tests.environment import configured
+from tests.integration import racing
 from tests.integration.operating import Operator
 
 EMPTIED = (
@@ -27,6 +28,7 @@ def bound(module_database_url: str) -> Iterator[Settings]:
     with configured(database_url=module_database_url) as settings:
         database.bind(settings.database)
         yield settings
+        racing.end()
         database.database.close()
 
 
@@ -59,4 +61,5 @@ def own_store(database_url: str) -> Iterator[Settings]:
         database.bind(settings.database)
         with database.connection():
             yield settings
+        racing.end()
         database.database.close()

@@ -11,8 +11,8 @@ import pytest
 
 from db import backlogs, lifecycle
 from db.database import Unavailable, connection, rows
+from tests.integration.racing import at_once
 from tests.integration.rows import GRACE, WORKER, claimed, draft, failed, in_seconds
-from tests.integration.test_races import at_once
 from tests.integration.test_upkeep import upkeep
 
 pytestmark = pytest.mark.usefixtures("store")

@@ -17,8 +17,9 @@ from settings import Settings
 from tests import loops
 from tests.environment import configured
 from tests.eventually import eventually
+from tests.integration import racing
+from tests.integration.racing import at_once
 from tests.integration.rows import alive
-from tests.integration.test_races import at_once
 
 MAIL = "mail.example.com:587"
 
@@ -210,5 +211,6 @@ def test_the_breaker_opens_in_its_own_process_without_the_database(process: Proc
 
 
 def test_asking_the_breaker_keeps_no_database_connection(process: Process) -> None:
+    racing.end()
     process.down(5)
     eventually(lambda: rows("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()") == [(1,)])

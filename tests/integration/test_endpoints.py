@@ -9,8 +9,8 @@ import pytest
 from db import callbacks
 from db.callbacks import New
 from db.database import rows
+from tests.integration.racing import at_once
 from tests.integration.test_enqueueing_callbacks import ALL, endpoint
-from tests.integration.test_races import at_once
 
 pytestmark = pytest.mark.usefixtures("store")
 

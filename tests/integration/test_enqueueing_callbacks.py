@@ -18,8 +18,8 @@ from db.database import Unavailable, connection, database, rows
 from db.lifecycle import relay
 from db.records import Times
 from settings import Settings
+from tests.integration.racing import at_once
 from tests.integration.rows import CLIENT, GRACE, WORKER, accepted, alive, attempt, claimed, draft, passed, row, status
-from tests.integration.test_races import at_once
 
 pytestmark = pytest.mark.usefixtures("store")
 

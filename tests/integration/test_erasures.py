@@ -19,8 +19,8 @@ from db.idempotency import Key, Post, Refusal, Stored
 from db.records import Claimed, Draft, Settlement
 from db.suppressions import Entry
 from tests.integration.everywhere import holding
+from tests.integration.racing import at_once
 from tests.integration.rows import CLIENT, GRACE, WORKER, attempt, draft, failed, history, in_seconds, row, status
-from tests.integration.test_races import at_once
 
 pytestmark = pytest.mark.usefixtures("store")
 

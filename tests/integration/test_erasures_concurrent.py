@@ -17,9 +17,9 @@ from db.database import Contended, rows
 from settings import Settings
 from tests.eventually import eventually
 from tests.integration.everywhere import holding
+from tests.integration.racing import at_once
 from tests.integration.rows import CLIENT, GRACE, WORKER, attempt, draft
 from tests.integration.test_erasures import ANN, SAID, SOMEBODY, begun, claimed, sent_to, settled, stored, worked
-from tests.integration.test_races import at_once
 from tests.integration.test_upkeep import upkeep
 from tests.processes import ROOT
 

@@ -10,8 +10,8 @@ import pytest
 from db import idempotency
 from db.database import Contended, Unacceptable, connection, database, rows
 from db.idempotency import Key, Post, Refusal, Stored, accept_once
+from tests.integration.racing import ROUNDS, at_once
 from tests.integration.rows import CLIENT, GRACE, draft, row
-from tests.integration.test_races import ROUNDS, at_once
 
 pytestmark = pytest.mark.usefixtures("store")
 

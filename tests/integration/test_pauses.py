@@ -15,8 +15,8 @@ from db.database import connection, database, rows
 from db.lifecycle import relay
 from db.records import Times
 from tests.eventually import eventually
+from tests.integration.racing import ROUNDS, at_once
 from tests.integration.rows import CLIENT, GRACE, WORKER, accepted, attempt, claimed, draft, passed, row, status
-from tests.integration.test_races import ROUNDS, at_once
 from tests.integration.test_upkeep import upkeep
 from tests.integration.test_wake_ups import lists
 

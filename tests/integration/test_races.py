@@ -1,20 +1,17 @@
-"""Races on real connections: threads on a barrier, many times."""
+"""Transitions at the same moment, many times."""
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
 from uuid import uuid4
 
 import pytest
 
 from db import lifecycle
-from db.database import connection, database
 from db.records import Times
+from tests.integration.racing import ROUNDS, at_once
 from tests.integration.rows import (
     CLIENT,
     GRACE,
@@ -30,30 +27,6 @@ from tests.integration.rows import (
 )
 
 pytestmark = pytest.mark.usefixtures("store")
-
-ROUNDS = 25
-
-
-def at_once(calls: Sequence[Callable[[], Any]]) -> list[Any]:
-    """Run each call on a thread and a connection of its own, all let go at the same moment."""
-    barrier = threading.Barrier(len(calls))
-    results: list[Any] = []
-
-    def run(call: Callable[[], Any]) -> None:
-        try:
-            with connection():
-                barrier.wait(60)
-                results.append(call())
-        finally:
-            database.close()
-
-    threads = [threading.Thread(target=run, args=(call,)) for call in calls]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    assert len(results) == len(calls)
-    return results
 
 
 def test_a_claim_at_the_moment_of_an_operator_s_retry_takes_the_row_or_leaves_it() -> None:

@@ -20,8 +20,8 @@ from db.policy import Policy, Step
 from settings import Settings
 from tests.eventually import eventually
 from tests.integration.ends import ALIKE, BOUNDS, DAY, Elsewhere, aged, ended, left, orphans, removed
+from tests.integration.racing import ROUNDS, at_once
 from tests.integration.rows import CLIENT, GRACE, WORKER, attempt, draft, status
-from tests.integration.test_races import ROUNDS, at_once
 from tests.processes import ROOT
 
 pytestmark = pytest.mark.usefixtures("store")

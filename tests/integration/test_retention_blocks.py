@@ -27,8 +27,8 @@ from tests.integration.ends import (
     orphans,
     removed,
 )
+from tests.integration.racing import at_once
 from tests.integration.rows import CLIENT, GRACE, WORKER, accepted, status
-from tests.integration.test_races import at_once
 
 pytestmark = pytest.mark.usefixtures("own_store")
 

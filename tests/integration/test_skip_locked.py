@@ -18,8 +18,8 @@ from db.idempotency import Key, Post
 from db.lifecycle import relay
 from settings import Settings
 from tests.integration.ends import ALIKE, BOUNDS, DAY, ended
+from tests.integration.racing import ROUNDS, at_once
 from tests.integration.rows import CLIENT, GRACE, accepted, alive, claimed, draft, passed, suppressed
-from tests.integration.test_races import ROUNDS, at_once
 
 Act = Callable[[], object]
 MINE = ("client", str(CLIENT))

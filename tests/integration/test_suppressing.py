@@ -20,6 +20,7 @@ from db.idempotency import Post, Stored
 from db.suppressions import Entry
 from settings import Settings
 from tests import loops
+from tests.integration.racing import at_once
 from tests.integration.rows import (
     CLIENT,
     GRACE,
@@ -34,7 +35,6 @@ from tests.integration.rows import (
     status,
     suppressed,
 )
-from tests.integration.test_races import at_once
 
 pytestmark = pytest.mark.usefixtures("store")
 

@@ -14,9 +14,9 @@ from db.database import rows
 from db.suppressions import Entry, TooMany
 from tests.contract import CheckedClient
 from tests.integration.api import Api, running
+from tests.integration.racing import at_once
 from tests.integration.rows import GRACE, WORKER, attempt, draft
 from tests.integration.test_api_suppressions import SECRET, SUPPRESSIONS, link, remove
-from tests.integration.test_races import at_once
 from tests.keys import EVERY, key
 from tests.keys import client as new_client
 

@@ -9,7 +9,7 @@ import pytest
 from db import templates
 from db.database import rows
 from db.templates import Content
-from tests.integration.test_races import at_once
+from tests.integration.racing import at_once
 
 pytestmark = pytest.mark.usefixtures("store")
 
