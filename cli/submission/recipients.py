@@ -14,7 +14,7 @@ from cli.submission.mail import unfolded
 from cli.submission.refusal import MailRefused
 
 # Nothing, or a group without members, such as `undisclosed-recipients:;`.
-NO_ADDRESS = re.compile(r"\s*([^:<>@()]+:\s*;?\s*)?")
+NO_ADDRESS = re.compile(r"([^:<>@()]+:\s*;?)?")
 
 
 class Mailbox(NamedTuple):
@@ -34,7 +34,7 @@ class Mailbox(NamedTuple):
 
 def mailboxes(mail: Message, name: str) -> list[Mailbox]:
     """Return the mailboxes of a header field, which may be given several times. Raises MailRefused."""
-    values = [unfolded(value, name) for value in mail.get_all(name, [])]
+    values = [unfolded(value, name).strip() for value in mail.get_all(name, [])]
     try:
         found = [(called, address) for called, address in getaddresses(values) if address]
     except RecursionError:
