@@ -15,5 +15,3 @@ class DashboardSettings(Group):
     """The directory of caught mails that the dashboard shows as the inbox; `notify up` sets it."""
     live_interval: float = number("LIVE_INTERVAL", 2, "seconds", low=0.1, high=60)
     """How often each API process refreshes the dashboard's overview while somebody looks at it."""
-    live_viewers: int = number("LIVE_VIEWERS", 2_000, "pages", low=1, high=100_000)
-    """How many pages each API process keeps up to date at the same time; further pages do not refresh by themselves."""

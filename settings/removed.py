@@ -41,6 +41,8 @@ REMOVED = frozenset(
             "LANE_RESERVE",
             "LONG_POLL_WAITING",
             "RING_SPREAD",
+            "LIVE_VIEWERS",
+            "RENDER_MEMORY",
         ),
     }
 )

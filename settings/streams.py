@@ -14,8 +14,8 @@ class StreamSettings(Group):
     long_poll_max: int = number("LONG_POLL_MAX", 60, "seconds", low=1, high=600)
     """The longest `wait` of a long poll."""
     listeners: int = number("STREAM_LISTENERS", 5_000, "streams", low=1, high=100_000)
-    """How many streams may be open in one API process, and how many long polls may wait, three quarters of each from
-    one client; more get 503."""
+    """How many streams may be open in one API process, how many long polls may wait, three quarters of each from one
+    client, and how many pages of the dashboard are kept up to date; more get 503."""
     heartbeat: float = number("STREAM_HEARTBEAT", 15, "seconds", low=0.1, high=600)
     """A stream without changes sends a comment after this long. A stream is closed when its client reads nothing for
     twice this long."""

@@ -16,8 +16,6 @@ class TemplateSettings(Group):
     never occupies all of them unless there is only one."""
     cpu: float = number("RENDER_CPU", 0.5, "seconds", low=0.01, high=60)
     """The CPU time to check, compile and render one template; then its process is ended."""
-    memory: int = number("RENDER_MEMORY", 268_435_456, "bytes", low=134_217_728, high=17_179_869_184)
-    """The memory of a rendering process."""
     timeout: float = number("RENDER_TIMEOUT", 5, "seconds", low=0.1, high=300)
     """The time for one rendering with its wait; then the answer is 503."""
     batch_timeout: float = number("BATCH_RENDER_TIMEOUT", 30, "seconds", low=0.1, high=3_600)

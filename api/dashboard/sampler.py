@@ -54,8 +54,8 @@ class Sampler:
         return await self._fresh()
 
     def check_room(self) -> None:
-        """Raise Full if there are already LIVE_VIEWERS viewers."""
-        if len(self._lookers) >= self._store.settings.dashboard.live_viewers:
+        """Raise Full if there are already STREAM_LISTENERS viewers."""
+        if len(self._lookers) >= self._store.settings.streams.listeners:
             raise Full("live")
 
     async def samples(self, looker: Looker) -> AsyncIterator[Sample | None]:

@@ -27,6 +27,7 @@ ROOT = str(Path(__file__).parents[2])
 # SIGPROF ends a child that has exceeded its CPU time; the others end it after a crash.
 OVERRUN, CRASHES = -signal.SIGPROF, (-signal.SIGSEGV, -signal.SIGBUS, -signal.SIGABRT, -signal.SIGILL)
 PENANCE = 60.0  # seconds
+MEMORY = 256 << 20  # bytes of a rendering process
 WAITING = 1_000  # renderings in one API process; more are refused with Full
 TEMPLATES = 200  # that each API process and each of its children keeps in memory
 KEPT = ("PATH", "LD_LIBRARY_PATH")  # variables that children inherit; others may hold secrets
@@ -163,7 +164,7 @@ class _Child:
         content, templates = self._settings.content, self._settings.templates
         limits = {
             **{"subject": content.subject_limit, "text": content.message_limit, "html": content.html_limit},
-            **{"cache": TEMPLATES, "memory": templates.memory, "seconds": templates.cpu, "parent": os.getpid()},
+            **{"cache": TEMPLATES, "memory": MEMORY, "seconds": templates.cpu, "parent": os.getpid()},
         }
         environ = {name: os.environ[name] for name in KEPT if name in os.environ}
         environ |= {"PYTHONPATH": os.pathsep.join([ROOT, *filter(None, sys.path)]), "PYTHONUTF8": "1"}

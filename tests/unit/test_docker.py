@@ -18,6 +18,7 @@ import yaml
 
 import settings
 from actors.channels.email.smtp_provider import LAST_ANSWER
+from api.rendering.pool import MEMORY
 from cli.main import COMMANDS
 from tests.accounts import mail_server
 
@@ -161,7 +162,7 @@ def test_every_service_has_limits_of_memory_and_processes() -> None:
         assert re.fullmatch(r"\d+[mg]", service["mem_limit"]), name
         assert 0 < service["pids_limit"] <= 512, name
     usual = settings.Settings()
-    each = usual.templates.processes * usual.templates.memory + usual.http.bodies_limit
+    each = usual.templates.processes * MEMORY + usual.http.bodies_limit
     assert size(compose()["services"]["api"]["mem_limit"]) > usual.process.web_concurrency * each
 
 

@@ -25,7 +25,7 @@ BEGAN = datetime(2024, 1, 1, tzinfo=UTC)
 
 @pytest.fixture(scope="module")
 def api(module_database_url: str, redis_server: Valkey) -> Iterator[Api]:
-    more: dict[str, Any] = {"live_interval": 0.2, "live_viewers": 20, "login_rate": 10_000}
+    more: dict[str, Any] = {"live_interval": 0.2, "stream_listeners": 20, "login_rate": 10_000}
     with running(module_database_url, redis_server.url, auth="required", **more) as started:
         yield started
 
