@@ -13,10 +13,27 @@ from db import lifecycle, reports, suppressions, workers
 from db.database import rows
 from db.records import Attempt, Claimed, Draft
 from db.suppressions import Entry
+from tests.eventually import eventually
 
 GRACE = 10.0
 CLIENT = 1
 WORKER = uuid4()
+
+
+@contextmanager
+def ended_sessions() -> Iterator[None]:
+    """Wait until the sessions that begin in this block have ended.
+
+    For a client that was killed, PostgreSQL runs the last statement to its end.
+    """
+    before = _sessions()
+    yield
+    eventually(lambda: _sessions() <= before, saying="a session of the killed process is left")
+
+
+def _sessions() -> set[int]:
+    of_clients = "datname = current_database() AND backend_type = 'client backend'"
+    return {pid for (pid,) in rows(f"SELECT pid FROM pg_stat_activity WHERE {of_clients}")}
 
 
 def draft(recipient: str = "a@example.com") -> Draft:

@@ -18,7 +18,7 @@ from settings import Settings
 from tests.eventually import eventually
 from tests.integration.everywhere import holding
 from tests.integration.racing import at_once
-from tests.integration.rows import CLIENT, GRACE, WORKER, attempt, draft
+from tests.integration.rows import CLIENT, GRACE, WORKER, attempt, draft, ended_sessions
 from tests.integration.test_erasures import ANN, SAID, SOMEBODY, begun, claimed, sent_to, settled, stored, worked
 from tests.integration.test_upkeep import upkeep
 from tests.processes import ROOT
@@ -134,7 +134,7 @@ def test_an_erasure_by_a_killed_process_is_consistent_and_continued_by_upkeep(bo
     )
     environ = {"DATABASE_URL": bound.database.url, "ERASURE_BATCH": "1"}
     command = [sys.executable, "-m", "cli.main", "erase", ANN, "--yes"]
-    with subprocess.Popen(command, cwd=ROOT, env=environ, stdout=subprocess.PIPE) as process:
+    with ended_sessions(), subprocess.Popen(command, cwd=ROOT, env=environ, stdout=subprocess.PIPE) as process:
         eventually(lambda: erased() > 0, within=20, saying="nothing is erased")
         process.send_signal(signal.SIGKILL)
     assert 0 < erased() < count

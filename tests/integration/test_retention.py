@@ -21,7 +21,7 @@ from settings import Settings
 from tests.eventually import eventually
 from tests.integration.ends import ALIKE, BOUNDS, DAY, Elsewhere, aged, ended, left, orphans, removed
 from tests.integration.racing import ROUNDS, at_once
-from tests.integration.rows import CLIENT, GRACE, WORKER, attempt, draft, status
+from tests.integration.rows import CLIENT, GRACE, WORKER, attempt, draft, ended_sessions, status
 from tests.processes import ROOT
 
 pytestmark = pytest.mark.usefixtures("store")
@@ -200,7 +200,7 @@ def test_a_process_killed_during_a_sweep_leaves_no_partly_deleted_notification(b
     ended(count=400)
     environ = {"DATABASE_URL": bound.database.url, "RETENTION_SENT": "1", "RETENTION_BATCH": "1"}
     command = [sys.executable, "-m", "cli.main", "retention"]
-    with subprocess.Popen(command, cwd=ROOT, env=environ, stdout=subprocess.PIPE) as process:
+    with ended_sessions(), subprocess.Popen(command, cwd=ROOT, env=environ, stdout=subprocess.PIPE) as process:
         eventually(lambda: len(left()) < 400, saying="nothing is removed")
         process.send_signal(signal.SIGKILL)
     remaining = len(left())
