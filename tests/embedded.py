@@ -25,7 +25,7 @@ ROOM = 8 << 30  # bytes; the servers of six processes of tests take one
 
 
 def fast_place() -> Path:
-    """Where files are made fast: memory, if there is a lot of it; otherwise the disk.
+    """Return a directory in which new files cost little: one in memory, if it has room; otherwise one on the disk.
 
     A new database is a thousand files. Before ext4 makes one, it looks at each that was deleted in the last seconds.
     """
